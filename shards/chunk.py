@@ -1,0 +1,86 @@
+"""Writing one chunk: its documents into shards whose names follow from its id, then the commit that they stand."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shards.document import Document
+from shards.location import Location
+from shards.manifest import Commit, write_commit
+from shards.shard import ShardRecord, write_shard
+
+SHARD_BYTES = 512 * 1024 * 1024
+"""A shard is closed when its frames reach this many bytes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What a chunk counts while it works; it becomes the chunk's commit."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    drops: Counter[str] = field(default_factory=Counter[str])
+    notes: list[str] = field(default_factory=list[str])
+    links: set[str] = field(default_factory=set[str])
+
+    def count(self, name: str, number: int = 1) -> None:
+        self.counts[name] += number
+
+    def drop(self, reason: str, number: int = 1) -> None:
+        self.drops[reason] += number
+
+
+def write_chunk(
+    folder: Location,
+    chunk: str,
+    make_documents: Callable[[Tally], Iterable[Document]],
+    shard_bytes: int = SHARD_BYTES,
+) -> Commit:
+    """Writes the documents that `make_documents` yields, and commits them with what it counted meanwhile.
+
+    A document whose key the chunk has already written is dropped as `repeated_document`.
+    """
+    tally = Tally()
+    documents = _without_repeats(make_documents(tally), tally)
+    shards = tuple(_write_shards(folder, chunk, documents, shard_bytes))
+    tally.count("documents", sum(shard.documents for shard in shards))
+    commit = Commit(
+        chunk=chunk,
+        shards=shards,
+        counts=dict(sorted(tally.counts.items())),
+        drops=dict(sorted(tally.drops.items())),
+        notes=tuple(tally.notes),
+        links=tuple(sorted(tally.links)),
+    )
+    write_commit(folder, commit)
+    return commit
+
+
+def _write_shards(
+    folder: Location, chunk: str, documents: Iterator[Document], shard_bytes: int
+) -> Iterator[ShardRecord]:
+    for number in itertools.count():
+        first = next(documents, None)
+        if first is None:
+            return
+        run = _until_full(itertools.chain([first], documents), shard_bytes)
+        yield write_shard(folder, f"{chunk}-{number:04d}", run)
+
+
+def _until_full(documents: Iterator[Document], shard_bytes: int) -> Iterator[Document]:
+    written = 0
+    for document in documents:
+        yield document
+        written += sum(len(frame.data) for media in document.media for frame in media.frames)
+        if written >= shard_bytes:
+            return
+
+
+def _without_repeats(documents: Iterable[Document], tally: Tally) -> Iterator[Document]:
+    keys = set[str]()
+    for document in documents:
+        if document.key in keys:
+            tally.drop("repeated_document")
+        else:
+            keys.add(document.key)
+            yield document

@@ -1,0 +1,136 @@
+"""The manifest of a dataset, and the commits that it is merged from.
+
+Work is cut into chunks. A chunk's commit is written after its shards, and says that they stand; the manifest is
+the merge of all commits and is written last. Neither holds a time or a machine's name, so a run that was killed
+and started again ends with the same bytes as one that was not.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from shards.errors import DatasetError
+from shards.location import Location
+from shards.schema import SCHEMA_VERSION
+from shards.shard import ShardRecord
+
+Record = TypeVar("Record", "Manifest", "Commit")
+MANIFEST = "manifest.json"
+COMMITS = "commits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What one finished chunk left behind."""
+
+    chunk: str
+    shards: tuple[ShardRecord, ...]
+    counts: Mapping[str, int]
+    """What was seen and kept, by name: pages, documents, images, ..."""
+    drops: Mapping[str, int]
+    """What was dropped, by reason."""
+    notes: tuple[str, ...] = ()
+    """Sentences a person must read, such as that an archive was cut."""
+    links: tuple[str, ...] = ()
+    """Addresses found in this chunk, from which later chunks are cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a dataset holds. A shard exists when the manifest says so."""
+
+    job: str
+    config: Mapping[str, Any]
+    """Those settings of the job on which the documents depend."""
+    shards: tuple[ShardRecord, ...]
+    counts: Mapping[str, int]
+    drops: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+    version: int = SCHEMA_VERSION
+    sha256: str = field(default="", compare=False)
+    """Of the manifest's own bytes, when it was read or written."""
+
+    @property
+    def documents(self) -> int:
+        return sum(shard.documents for shard in self.shards)
+
+
+def merge(job: str, config: Mapping[str, Any], commits: Iterable[Commit]) -> Manifest:
+    """The manifest of a dataset made of `commits`, in the order of their chunks' names."""
+    ordered = sorted(commits, key=lambda commit: commit.chunk)
+    counts, drops = Counter[str](), Counter[str]()
+    for commit in ordered:
+        counts.update(commit.counts)
+        drops.update(commit.drops)
+    return Manifest(
+        job=job,
+        config=config,
+        shards=tuple(shard for commit in ordered for shard in commit.shards),
+        counts=dict(sorted(counts.items())),
+        drops=dict(sorted(drops.items())),
+        notes=tuple(note for commit in ordered for note in commit.notes),
+    )
+
+
+def write_manifest(folder: Location, manifest: Manifest) -> Manifest:
+    """Writes `manifest` into `folder`; returns it with its sha256."""
+    record = dataclasses.asdict(manifest)
+    del record["sha256"]
+    data = _to_json(record)
+    (folder / MANIFEST).write(data)
+    return dataclasses.replace(manifest, sha256=hashlib.sha256(data).hexdigest())
+
+
+def read_manifest(folder: Location) -> Manifest:
+    """The manifest in `folder`. Raises DatasetError if there is none or it cannot be understood."""
+    location = folder / MANIFEST
+    if not location.exists():
+        raise DatasetError(
+            f"{folder} has no {MANIFEST}, so it is not a finished dataset; run the job that makes it to its end"
+        )
+    data = location.read()
+    record = _from_json(data, location)
+    if record.get("version", SCHEMA_VERSION) > SCHEMA_VERSION:
+        raise DatasetError(
+            f"{location} has schema version {record['version']} and this program reads up to {SCHEMA_VERSION}; "
+            "install a newer Flamboyance"
+        )
+    return _build(Manifest, {**record, "sha256": hashlib.sha256(data).hexdigest()}, location)
+
+
+def write_commit(folder: Location, commit: Commit) -> None:
+    (folder / COMMITS / f"{commit.chunk}.json").write(_to_json(dataclasses.asdict(commit)))
+
+
+def read_commits(folder: Location) -> list[Commit]:
+    """All commits in `folder`, in the order of their chunks' names."""
+    commits = folder / COMMITS
+    locations = [commits / name for name in commits.files() if name.endswith(".json") and name[0] != "."]
+    return [_build(Commit, _from_json(location.read(), location), location) for location in locations]
+
+
+def _to_json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _from_json(data: bytes, location: Location) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{location} is not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise DatasetError(f"{location} is not a JSON object")
+    return cast(dict[str, Any], record)
+
+
+def _build(kind: type[Record], record: dict[str, Any], location: Location) -> Record:
+    try:
+        shards = tuple(ShardRecord(**shard) for shard in record.pop("shards"))
+        lists = {name: tuple(record.pop(name)) for name in ("notes", "links") if name in record}
+        return kind(shards=shards, **lists, **record)
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{location} is not a {kind.__name__.lower()} of this program: {error}") from None
