@@ -1,0 +1,53 @@
+"""What goes into a Flamingo: texts, the media they are interleaved with, and which token sees which."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlamingoBatch:
+    """A batch of interleaved documents. The media of all documents lie in one flat list.
+
+    There is at least one medium: a batch without any carries a dummy that no token points to, so that every
+    rank of a sharded run makes the same calls.
+    """
+
+    input_ids: Tensor
+    """int64[batch, text]: text with `<image>` and `<EOC>` tokens, padded."""
+
+    attention_mask: Tensor
+    """bool[batch, text]: True where a token is."""
+
+    media_index: Tensor
+    """int64[batch, text]: row of `pixels` that the token attends to (phi), -1 for none."""
+
+    pixels: Tensor
+    """uint8[media, time, 3, height, width]: an image has one frame."""
+
+    frame_mask: Tensor
+    """bool[media, time]: True for the frames of a medium, which come first; False for padding after them."""
+
+    labels: Tensor
+    """int64[batch, text]: the token itself where it is trained on, -100 elsewhere."""
+
+    def __post_init__(self) -> None:
+        for name in ("attention_mask", "media_index", "labels"):
+            self.expect(name, self.input_ids.shape)
+        self.expect("frame_mask", self.pixels.shape[:2])
+        if self.pixels.ndim != 5 or self.pixels.shape[0] < 1:
+            raise ValueError(
+                f"pixels has shape {list(self.pixels.shape)}, and must be [media, time, 3, height, width] with at"
+                " least one medium; a batch without images carries a dummy that no token points to"
+            )
+
+    def expect(self, name: str, shape: torch.Size) -> None:
+        """Raise ValueError where the tensor has another shape than its neighbour."""
+        actual = getattr(self, name).shape
+        if actual != shape:
+            raise ValueError(f"{name} has shape {list(actual)}, and must be {list(shape)}")
+
+    def to(self, device: torch.device | str) -> "FlamingoBatch":
+        """The same batch on another device."""
+        return FlamingoBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})

@@ -1,0 +1,144 @@
+"""The frozen language model: any Hugging Face causal LM, with a gated block in front of every n-th layer."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from model.cross_attention import SeenMedia
+from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
+
+IMAGE_TOKEN = "<image>"
+END_OF_CHUNK_TOKEN = "<EOC>"
+PAD_TOKEN = "<PAD>"
+
+
+class LayerWithMedia(nn.Module):
+    """A gated block, then the frozen layer that it stands in front of."""
+
+    def __init__(self, block: nn.Module, layer: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+        self.layer = layer
+
+    def forward(self, hidden_states: Tensor, *args: Any, media: SeenMedia | None = None, **kwargs: Any) -> Any:
+        """hidden_states float[batch, text, width]; the rest is the frozen layer's own, and so is the result.
+
+        Raises ValueError where the media did not arrive: a language model that drops the arguments of its
+        layers would otherwise be trained blind, and with the gates at 0 nothing would show it.
+        """
+        if media is None:
+            raise ValueError(
+                f"the language model does not hand its keyword arguments down to its {type(self.layer).__name__}"
+                " layers, so images would never reach them; choose a model of another family"
+            )
+        hidden_states = self.block(hidden_states, media.tokens, arrangement=media.arrangement)
+        return self.layer(hidden_states, *args, **kwargs)
+
+
+class LanguageModel(nn.Module):
+    """The frozen LM with new tokens, and with room for gated blocks in front of its layers."""
+
+    def __init__(self, lm: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__()
+        self.lm = lm.requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.width: int = lm.config.get_text_config().hidden_size
+        self.takes_positions = "position_ids" in inspect.signature(lm.forward).parameters
+        self.give_new_tokens(add_tokens(tokenizer))
+        self.train(False)
+
+    def train(self, mode: bool = True) -> "LanguageModel":
+        """The frozen layers stay in evaluation mode: dropout in them would blur what the gates let through."""
+        return super().train(False)
+
+    def give_new_tokens(self, new_ids: list[int]) -> None:
+        """Put a trained table for the new ids beside the frozen embedding and beside the frozen head."""
+        embedding, head = self.lm.get_input_embeddings(), self.lm.get_output_embeddings()
+        if not isinstance(embedding, nn.Embedding) or not isinstance(head, nn.Linear):
+            raise ValueError(
+                f"the language model {type(self.lm).__name__} lacks an input embedding and an output head that"
+                f" can be found: it has {type(embedding).__name__} and {type(head).__name__}"
+            )
+        if min(new_ids) > head.weight.shape[0]:
+            raise ValueError(
+                f"the tokenizer knows {min(new_ids)} tokens and the language model {head.weight.shape[0]};"
+                " choose the tokenizer that belongs to the model"
+            )
+        self.lm.set_input_embeddings(EmbeddingWithNewTokens(embedding, new_ids))
+        self.lm.set_output_embeddings(HeadWithNewTokens(head, new_ids))
+
+    def insert_blocks(self, every: int, make_block: Callable[[], nn.Module]) -> None:
+        """Put a new block in front of the 1st layer and then of every `every`-th."""
+        layers = decoder_layers(self.lm)
+        for position in range(0, len(layers), every):
+            layers[position] = LayerWithMedia(make_block(), layers[position])
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, media: SeenMedia, cache: Cache | None = None
+    ) -> CausalLMOutputWithPast:
+        """One pass over the tokens that the cache does not hold yet.
+
+        input_ids int64[batch, text], attention_mask bool[batch, cached + text]. Positions count the real
+        tokens alone, so padding on either side changes nothing. Returns logits float[batch, text, vocabulary]
+        and the cache, where one was given, grown by `text` tokens.
+        """
+        positions = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+        return self.lm(
+            input_ids=input_ids,
+            attention_mask=attention_mask.long(),
+            past_key_values=cache,
+            use_cache=cache is not None,
+            media=media,
+            **({"position_ids": positions} if self.takes_positions else {}),
+        )
+
+
+def load_language_model(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The causal LM, in float32, and its tokenizer, from a local folder or a hub id.
+
+    Raises ValueError where either cannot be loaded, or where the source lacks some of the LM's weights.
+    """
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"language is {source!r}, which cannot be loaded as a causal LM: {error}") from error
+    lm, report = loaded
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"]))
+        raise ValueError(f"language is {source!r}, which lacks weights of a {type(lm).__name__}: {missing}")
+    return lm, tokenizer
+
+
+def add_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Add `<image>` and `<EOC>`, and a padding token where there is none. Returns their ids."""
+    tokenizer.add_tokens([IMAGE_TOKEN, END_OF_CHUNK_TOKEN], special_tokens=True)
+    new_tokens = [IMAGE_TOKEN, END_OF_CHUNK_TOKEN]
+    if tokenizer.pad_token is None:
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
+        new_tokens.append(PAD_TOKEN)
+    return [token_id(tokenizer, token) for token in new_tokens]
+
+
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """The id of one token that the tokenizer knows."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int)
+    return found
+
+
+def decoder_layers(lm: PreTrainedModel) -> nn.ModuleList:
+    """The LM's list of decoder layers, found by structure: the outermost list as long as the LM is deep.
+
+    Raises ValueError where there is none.
+    """
+    depth: int = lm.config.get_text_config().num_hidden_layers
+    for module in lm.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
+            return module
+    raise ValueError(f"the language model {type(lm).__name__} lacks a list of its {depth} decoder layers")

@@ -1,0 +1,118 @@
+"""The frozen vision encoder: any Hugging Face backbone that turns pixels into a grid of features."""
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.image_processing_base import ImageProcessingMixin
+
+Colour = tuple[float, float, float]
+
+
+class VisionEncoder(nn.Module):
+    """A frozen backbone behind uint8 pixels.
+
+    `size` is the side of the square it takes, in pixels; `mean` and `std` are its normalisation in 0..1;
+    `width` is that of its features, found by running it once.
+    """
+
+    def __init__(self, backbone: nn.Module, *, size: int, mean: Colour, std: Colour) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(False)
+        self.size, self.mean, self.std = size, mean, std
+        self.train(False)
+        self.width = self(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).shape[-1]
+
+    def train(self, mode: bool = True) -> "VisionEncoder":
+        """A frozen backbone stays in evaluation mode, whatever the mode of the model around it."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8[media, time, 3, size, size] to float[media, time, space, width], without gradient."""
+        frames = self.normalise(pixels.flatten(0, 1))
+        features = spatial_features(self.backbone(pixel_values=frames), type(self.backbone).__name__)
+        return features.unflatten(0, pixels.shape[:2])
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """uint8[frames, 3, size, size] to the backbone's dtype, by its mean and deviation."""
+        mean, std = (torch.tensor(c, device=frames.device)[:, None, None] for c in (self.mean, self.std))
+        dtype = next(self.backbone.parameters()).dtype
+        return ((frames.float() / 255 - mean) / std).to(dtype)
+
+
+def load_vision_encoder(source: str) -> VisionEncoder:
+    """Load the backbone and its normalisation from a local folder or a hub id, in float32.
+
+    Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept. Raises ValueError where the
+    source cannot be loaded or is not a vision backbone, and says what it lacks.
+    """
+    try:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
+        model, report = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"vision is {source!r}, which cannot be loaded as a vision encoder: {error}") from error
+    backbone = getattr(model, "vision_model", model)
+    if "pixel_values" not in inspect.signature(backbone.forward).parameters:
+        raise ValueError(
+            f"vision is {source!r}, a {type(backbone).__name__}, which lacks a forward that takes pixel_values"
+        )
+    encoder = VisionEncoder(
+        backbone,
+        size=square_side(settings, source),
+        mean=colour(settings, "image_mean", source),
+        std=colour(settings, "image_std", source),
+    )
+    weights = model.state_dict()
+    settle_missing(encoder, {name: weights[name] for name in sorted(report["missing_keys"])}, source)
+    return encoder
+
+
+def settle_missing(encoder: VisionEncoder, missing: dict[str, Tensor], source: str) -> None:
+    """Set weights that the source lacks, and that were drawn at random, to zero.
+
+    A pooler that is not there does no harm, and at zero the encoder is the same each time it is loaded. Raises
+    ValueError where the features change with the missing weights, so that the encoder would see at random.
+    """
+    ramp = torch.arange(3 * encoder.size**2).remainder(256).to(torch.uint8)
+    picture = ramp.view(1, 1, 3, encoder.size, encoder.size)
+    before = encoder(picture)
+    for weights in missing.values():
+        weights.zero_()
+    if not torch.equal(before, encoder(picture)):
+        raise ValueError(f"vision is {source!r}, which lacks weights that its features need: {', '.join(missing)}")
+
+
+def spatial_features(output: object, name: str) -> Tensor:
+    """float[frames, space, width] from a backbone's output; a convolutional grid is flattened row by row."""
+    features = getattr(output, "last_hidden_state", None)
+    if isinstance(features, Tensor) and features.ndim == 4:
+        return features.flatten(2).transpose(1, 2)
+    if isinstance(features, Tensor) and features.ndim == 3:
+        return features
+    shape = None if features is None else list(features.shape)
+    raise ValueError(
+        f"the vision encoder {name} lacks spatial features: last_hidden_state must be [frames, space, width] or"
+        f" [frames, width, height, width], and is {shape}"
+    )
+
+
+def square_side(settings: dict[str, object], source: str) -> int:
+    """The side in pixels of what a preprocessor hands to its model: after the crop where it crops."""
+    crops = settings.get("do_center_crop") and settings.get("crop_size")
+    size = settings["crop_size"] if crops else settings.get("size")
+    sides = set(size.values()) if isinstance(size, dict) else {size}
+    side = sides.pop()
+    if sides or not isinstance(side, int):
+        raise ValueError(f"preprocessor_config.json of {source!r} has size {size!r}, and a square in pixels is needed")
+    return side
+
+
+def colour(settings: dict[str, object], name: str, source: str) -> Colour:
+    """Three numbers in 0..1 for red, green and blue."""
+    match settings.get(name):
+        case [float() | int() as red, float() | int() as green, float() | int() as blue]:
+            return red, green, blue
+        case other:
+            raise ValueError(f"preprocessor_config.json of {source!r} has {name} {other!r}, and needs 3 numbers")
