@@ -1,0 +1,132 @@
+"""Reading with PyAV: every frame is decoded, in order; only those shown at an instant are converted."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import IO
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from pipeline.decoding.picture import fitted_size, on_black, turned
+from pipeline.decoding.protocol import VideoError
+from pipeline.decoding.reader import Break
+from pipeline.decoding.timeline import Timed, in_order
+
+THREADS = 2  # a job runs a child for each CPU; fixed, so that a damaged file breaks at one frame on any machine
+READ_BYTES = 1 << 18
+
+
+def open_container(file: IO[bytes], container: str) -> InputContainer:
+    """Opens `file` with the one demuxer named; raises VideoError."""
+    try:
+        return av.open(file, "r", format=container, metadata_errors="replace", buffer_size=READ_BYTES)
+    except MemoryError:
+        raise
+    except FFmpegError as error:
+        raise VideoError("damaged_container", f"the {container} container cannot be opened: {error}") from error
+
+
+def video_stream(container: InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures, the only one that will be read; raises VideoError."""
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not moving:
+        covers = len(container.streams.video)
+        raise VideoError("no_video_stream", f"there is no stream of moving pictures, and {covers} cover pictures")
+    for stream in container.streams:
+        if stream is not moving[0]:
+            stream.discard = Discard.all
+    if not getattr(moving[0], "codec_context", None):  # None for a codec that this FFmpeg was built without
+        raise VideoError("unknown_codec", "the video stream is in a codec that FFmpeg cannot decode")
+    return moving[0]
+
+
+class PyAVReader:
+    """A Reader whose items are decoded frames."""
+
+    def __init__(self, container: InputContainer, stream: av.VideoStream, short_side: int) -> None:
+        self.broken = ""
+        self._container = container
+        self._stream = stream
+        self._short_side = short_side
+        self._scaler = VideoReformatter()
+        self._start: Fraction | None = None
+        self._end = Fraction(0)
+        stream.codec_context.thread_count = THREADS
+        stream.codec_context.thread_type = "AUTO"
+
+    def timeline(self) -> Iterator[Timed[av.VideoFrame]]:
+        for timed in in_order(self._timed()):
+            if self._start is None:
+                self._start = self._end = timed.start
+            self._end = max(self._end, timed.end)
+            yield timed
+
+    def picture(self, item: av.VideoFrame) -> Image.Image:
+        pixel_aspect = self._stream.sample_aspect_ratio
+        width, height = fitted_size(item.width, item.height, pixel_aspect, self._short_side)
+        mode = "RGBA" if any(component.is_alpha for component in item.format.components) else "RGB"
+        pixels = "rgba" if mode == "RGBA" else "rgb24"
+        try:
+            scaled = self._scaler.reformat(item, width, height, pixels, interpolation="BICUBIC", threads=1)
+        except MemoryError:
+            raise
+        except FFmpegError as error:
+            raise Break(f"a frame in {item.format.name} cannot be converted: {error}") from error
+        plane = scaled.planes[0]
+        image = Image.frombytes(mode, (width, height), bytes(plane), "raw", mode, plane.line_size)
+        return turned(on_black(image) if mode == "RGBA" else image, item.rotation)
+
+    def duration(self) -> Fraction:
+        """Reads on without decoding to where the packets end, as the duration in a header may lie."""
+        for packet in self._unread():
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None and not packet.is_discard:
+                self._end = max(self._end, (stamp + (packet.duration or 0)) * packet.time_base)
+        return self._end - (self._start or 0)
+
+    def _unread(self) -> "Iterator[Packet[av.VideoStream]]":
+        try:
+            if not self.broken:
+                yield from self._container.demux(self._stream)
+        except MemoryError:
+            raise
+        except FFmpegError as error:
+            self.broken = str(error)
+
+    def _timed(self) -> Iterator[Timed[av.VideoFrame]]:
+        usual = 1 / self._stream.average_rate if self._stream.average_rate else Fraction(0)
+        end = Fraction(0)
+        for frame in self._decoded():
+            time_base = frame.time_base or Fraction(0)
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            start = end if stamp is None else stamp * time_base
+            end = start + (frame.duration * time_base or usual)
+            yield Timed(start=start, end=end, item=frame)
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Frames up to the first packet that fails; one that fails before any frame lacks its key frame."""
+        started = False
+        for packet in self._unread():
+            try:
+                frames = packet.decode()
+            except InvalidDataError as error:
+                if not started:
+                    continue
+                self.broken = str(error)
+                frames = self._held_back()
+            started = started or bool(frames)
+            yield from frames
+            if self.broken:
+                return
+
+    def _held_back(self) -> list[av.VideoFrame]:
+        """What the decoder still holds from before the packet that failed."""
+        try:
+            return self._stream.decode(None)
+        except InvalidDataError:
+            return []
