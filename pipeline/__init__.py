@@ -1,0 +1,1 @@
+"""Ray Data jobs that make shards: web pages, image-text pairs and videos in, documents out."""

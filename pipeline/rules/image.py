@@ -1,0 +1,18 @@
+"""Measures of one image."""
+
+from PIL import Image, ImageStat
+
+
+def shorter_side(width: int, height: int) -> int:
+    """Pixels of the shorter side (Flamingo, appendix A.3.1: under 64 is dropped)."""
+    return min(width, height)
+
+
+def aspect(width: int, height: int) -> float:
+    """The longer side over the shorter one (Flamingo, appendix A.3.1: over 3 is dropped)."""
+    return max(width, height) / min(width, height)
+
+
+def colour_spread(image: Image.Image) -> float:
+    """The largest standard deviation of the three channels of an RGB image, 0 to 127.5; 0 is a single colour."""
+    return max(ImageStat.Stat(image.resize((32, 32), Image.Resampling.BOX)).stddev)
