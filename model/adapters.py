@@ -77,7 +77,7 @@ def read_adapters(folder: Path) -> Adapters:
             state=load_file(folder / WEIGHTS),
         )
     except OSError as error:
-        raise ValueError(f"{folder} holds no adapters: {error}") from error
+        raise ValueError(f"{folder} holds no adapters, which are {CONFIG} and {WEIGHTS}: {error}") from error
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ValueError(f"the adapters in {folder} cannot be read: {error}") from error
 

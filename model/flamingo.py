@@ -53,6 +53,7 @@ class Flamingo(nn.Module):
         self.end_of_chunk_token_id = token_id(self.tokenizer, END_OF_CHUNK_TOKEN)
         self.image_size = vision.size
         self.image_mean = vision.mean
+        self.check_media_arrive()
 
     @classmethod
     def from_backbones(cls, config: FlamingoConfig) -> "Flamingo":
@@ -80,6 +81,14 @@ class Flamingo(nn.Module):
     def save_adapters(self, folder: str | Path) -> None:
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""
         write_adapters(Path(folder), self.config, self.fingerprints, self.adapter_state_dict())
+
+    @torch.no_grad()
+    def check_media_arrive(self) -> None:
+        """Run one token, so that a language model that keeps media from its layers is refused when it is built."""
+        token = torch.zeros(1, 1, dtype=torch.int64)
+        visual = torch.zeros(1, 1, self.config.resampler_width)
+        media = SeenMedia(tokens=visual, arrangement=arrange(token, media=1))
+        self.language(token, torch.ones_like(token, dtype=torch.bool), media)
 
     def make_block(self) -> GatedCrossAttention:
         """One gated block of the configured shape."""

@@ -16,15 +16,15 @@ def command_line() -> ArgumentParser:
     """The flags of the command."""
     parser = ArgumentParser(prog="python -m model.generate", description="Continue a text about images.")
     parser.add_argument("--adapters", required=True, type=Path, help="folder that training wrote")
-    parser.add_argument("--image", action="append", type=Path, default=[], help="picture; may be repeated")
-    parser.add_argument("--max_new_tokens", type=int, default=64, help="length of the answer, in tokens")
+    parser.add_argument("--image", action="append", default=[], help="picture; may be repeated")
+    parser.add_argument("--max_new_tokens", type=int, default=64, help="longest answer, in tokens")
     parser.add_argument("text", help="what stands after the images; may be empty", nargs="?", default="")
     return parser
 
 
-def answer(adapters: Path, images: list[Path], text: str, max_new_tokens: int) -> str:
+def answer(adapters: Path, images: list[str], text: str, max_new_tokens: int) -> str:
     """What the model says after the images and the text. Raises ValueError on input it cannot use."""
-    opened = tuple(open_image(path) for path in images)
+    opened = tuple(open_image(Path(path)) for path in images)
     flamingo = Flamingo.from_adapters(adapters)
     prompt = Prompt(text=IMAGE_TOKEN * len(opened) + text, images=opened)
     return flamingo.generate(prompt_batch(flamingo, [prompt]), max_new_tokens=max_new_tokens)[0]
@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print the answer, or `error: ` and a sentence; the exit code is 2 for bad input."""
     arguments = command_line().parse_args(argv)
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         print(answer(arguments.adapters, arguments.image, arguments.text, arguments.max_new_tokens))
     except ValueError as error:

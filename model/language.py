@@ -49,26 +49,28 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.width: int = lm.config.get_text_config().hidden_size
         self.takes_positions = "position_ids" in inspect.signature(lm.forward).parameters
-        self.give_new_tokens(add_tokens(tokenizer))
+        self.give_new_tokens()
         self.train(False)
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """The frozen layers stay in evaluation mode: dropout in them would blur what the gates let through."""
         return super().train(False)
 
-    def give_new_tokens(self, new_ids: list[int]) -> None:
-        """Put a trained table for the new ids beside the frozen embedding and beside the frozen head."""
+    def give_new_tokens(self) -> None:
+        """Put a trained table for the new tokens beside the frozen embedding and beside the frozen head."""
         embedding, head = self.lm.get_input_embeddings(), self.lm.get_output_embeddings()
         if not isinstance(embedding, nn.Embedding) or not isinstance(head, nn.Linear):
             raise ValueError(
                 f"the language model {type(self.lm).__name__} lacks an input embedding and an output head that"
                 f" can be found: it has {type(embedding).__name__} and {type(head).__name__}"
             )
-        if min(new_ids) > head.weight.shape[0]:
+        known = len(self.tokenizer)
+        if known > embedding.num_embeddings:
             raise ValueError(
-                f"the tokenizer knows {min(new_ids)} tokens and the language model {head.weight.shape[0]};"
-                " choose the tokenizer that belongs to the model"
+                f"the tokenizer knows {known} tokens and the language model {embedding.num_embeddings}; choose"
+                " the tokenizer that belongs to the model"
             )
+        new_ids = add_tokens(self.tokenizer)
         self.lm.set_input_embeddings(EmbeddingWithNewTokens(embedding, new_ids))
         self.lm.set_output_embeddings(HeadWithNewTokens(head, new_ids))
 
