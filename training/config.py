@@ -1,0 +1,103 @@
+"""What a run is: model, mixture of datasets, optimiser, and when to save. The paper's values by default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from model.flamingo import FlamingoConfig
+from training.sampling import Kind
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetConfig:
+    """One dataset of the mixture."""
+
+    uri: str
+    """Where its manifest lies: a folder, or an address such as s3://bucket/m3w."""
+    kind: Kind
+    """How documents become samples: a window of a page (interleaved), an image and its text (pair), or a video and
+    its text (video)."""
+    weight: float = 1.0
+    """Lambda, by which its loss counts in the objective (the paper: M3W 1.0, ALIGN and LTIP 0.2, VTP 0.03)."""
+    batch: int = 64
+    """Samples an update, of all workers together."""
+    max_text: int = 256
+    """Tokens of a sample, special ones included (the paper: 256 for pages, 32 or 64 for pairs and videos)."""
+    max_images: int = 5
+    """Images of a sample of a page."""
+    max_frames: int = 8
+    """Frames of a video, one a second."""
+    next_image_chance: float = 0.5
+    """p_next: the chance that a page's text attends to the image after it instead of the one before it."""
+    max_bad_samples: int = 10
+    """Samples of every 10,000 that a worker may pass over because a picture cannot be decoded."""
+
+    def __post_init__(self) -> None:
+        if not self.uri:
+            raise ValueError("uri is empty; it must name a folder or an address with a dataset")
+        _at_least(self, 1, "batch", "max_images", "max_frames")
+        _at_least(self, 2, "max_text")
+        _at_least(self, 0, "weight", "max_bad_samples")
+        if not 0 <= self.next_image_chance <= 1:
+            raise ValueError(f"next_image_chance is {self.next_image_chance}; it must lie between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """One training run: the adapters of one Flamingo on a mixture of datasets."""
+
+    output: str
+    """Folder of the run, on a disk that every node sees: log, checkpoints, adapters."""
+    model: FlamingoConfig
+    """The backbones, which stay frozen, and the shape of what is trained between them."""
+    datasets: Mapping[str, DatasetConfig]
+    """The mixture by name; each update takes one batch of every dataset."""
+    updates: int = 500_000
+    """Steps of the optimiser."""
+    learning_rate: float = 1e-4
+    """Of AdamW, after the warm-up, constant."""
+    warmup: int = 5_000
+    """Updates in which the learning rate rises from 0."""
+    weight_decay: float = 0.1
+    """On the weight matrices of the gated blocks; none on the resampler, norms, biases, gates and new tokens."""
+    clip: float = 1.0
+    """Largest norm of an update's gradient, all datasets and workers together."""
+    precision: Precision = "fp32"
+    """Of weights, activations and gradients as they are computed with; the optimiser keeps fp32 copies either way."""
+    seed: int = 0
+    """Of the adapters' first values, the order of samples, and what is sampled of each document."""
+    workers: int = 2
+    """Processes that share parameters and batches (DeepSpeed ZeRO stage 3), each with one GPU if `gpu`, or a CPU."""
+    gpu: bool = False
+    """Train on GPUs."""
+    persistent_parameters: int = 100_000
+    """Tensors of fewer parameters than this stay whole on every worker, which saves small messages."""
+    checkpoint_every: int = 1_000
+    """Updates between checkpoints; there is one at the end in any case."""
+    limit: int | None = None
+    """Updates to make now; the run can be continued later. Prints what the whole would take."""
+
+    def __post_init__(self) -> None:
+        if not self.output:
+            raise ValueError("output is empty; it must name a folder")
+        if not self.datasets:
+            raise ValueError("datasets is empty; it must name at least 1 dataset")
+        _at_least(self, 1, "updates", "workers", "checkpoint_every")
+        _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed")
+        if self.clip <= 0:
+            raise ValueError(f"clip is {self.clip}; it must be greater than 0")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit is {self.limit}; it must be at least 1")
+
+    def learning_rate_at(self, update: int) -> float:
+        """The learning rate of that update, counted from 1: linear from 0, then constant."""
+        return self.learning_rate * min(1.0, update / max(1, self.warmup))
+
+
+def _at_least(config: DatasetConfig | TrainingConfig, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}")

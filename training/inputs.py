@@ -1,0 +1,69 @@
+"""What a run is given, checked in the driver before any worker starts."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from transformers import AutoConfig
+
+from jobs.command import InputError
+from jobs.connect import resolve
+from shards.dataset import open_dataset
+from shards.errors import DatasetError
+from training.config import TrainingConfig
+
+
+def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
+    """The config as the workers need it, which run in folders of their own.
+
+    Raises InputError for an output that is not a folder, and for relative paths under `ray job submit`.
+    """
+    output = resolve("output", config.output)
+    if not output.is_local:
+        raise InputError(f"output is {config.output!r}; training appends to its log, so it must be a folder")
+    model = dataclasses.replace(
+        config.model,
+        vision=_absolute_model("model.vision", config.model.vision),
+        language=_absolute_model("model.language", config.model.language),
+    )
+    datasets = {
+        name: dataclasses.replace(dataset, uri=_absolute(f"datasets.{name}.uri", dataset.uri))
+        for name, dataset in config.datasets.items()
+    }
+    return dataclasses.replace(config, output=output.path, model=model, datasets=datasets)
+
+
+def check_datasets(config: TrainingConfig) -> dict[str, str]:
+    """The SHA-256 of each dataset's manifest. Raises DatasetError where there is none, or no document in it."""
+    manifests = dict[str, str]()
+    for name, dataset in config.datasets.items():
+        manifest = open_dataset(dataset.uri).manifest
+        if manifest.documents == 0:
+            raise DatasetError(f"dataset {name} in {dataset.uri} holds no documents, so nothing can be trained on it")
+        manifests[name] = manifest.sha256
+    return manifests
+
+
+def check_backbones(config: TrainingConfig) -> None:
+    """Raises InputError if a backbone is neither a folder of a model nor a model on the hub."""
+    for field, source in (("vision", config.model.vision), ("language", config.model.language)):
+        try:
+            AutoConfig.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"model.{field} is {source!r}, which is no folder with a model and no model on the hub: {error}"
+            ) from error
+
+
+def _absolute(field: str, uri: str) -> str:
+    location = resolve(field, uri)
+    return location.path if location.is_local else uri
+
+
+def _absolute_model(field: str, source: str) -> str:
+    """A local folder by its absolute path; a hub id as it is. Raises InputError for a path to no folder."""
+    if Path(source).is_dir():
+        return _absolute(field, source)
+    if os.path.isabs(source) or source.count("/") > 1 or source.startswith("."):
+        raise InputError(f"{field} is {source!r}, and there is no such folder")
+    return source

@@ -1,0 +1,62 @@
+"""From the driver to the workers: Ray Train starts them, and hands back what stopped them."""
+
+import os
+
+import ray
+from ray.train import LoggingConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from jobs.command import InputError
+from shards.errors import DatasetError
+from training.config import TrainingConfig
+from training.loop import Plan, train
+
+
+def start_workers(plan: Plan) -> None:
+    """Runs `training.loop.train` in every worker to its end.
+
+    Raises InputError or DatasetError where that is what a worker raised, else ray's WorkerGroupError.
+    """
+    config = plan.config
+    trainer = TorchTrainer(
+        train_in_worker,
+        train_loop_config={"plan": plan},
+        torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=worker_resources(config)
+        ),
+        run_config=RunConfig(
+            name="workers",
+            storage_path=str(plan.output / "ray"),
+            worker_runtime_env={"env_vars": worker_environment(config)},
+            logging_config=LoggingConfig(log_level="WARNING"),
+        ),
+    )
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            cause = getattr(failure, "_base_exc", failure)
+            if isinstance(cause, (InputError, DatasetError)):
+                raise cause from error
+        raise
+
+
+def train_in_worker(settings: dict[str, Plan]) -> None:
+    """Ray Train hands over a dictionary."""
+    train(settings["plan"])
+
+
+def worker_resources(config: TrainingConfig) -> dict[str, float]:
+    """One CPU a worker, or less where Ray was started in this process on a machine with too few for all.
+
+    Ray Train's own controller takes none, so workers may hold every CPU.
+    """
+    share = ray.cluster_resources().get("CPU", 1.0) / config.workers
+    cpus = 1.0 if os.environ.get("RAY_ADDRESS") else min(1.0, share)
+    return {"CPU": cpus, **({"GPU": 1.0} if config.gpu else {})}
+
+
+def worker_environment(config: TrainingConfig) -> dict[str, str]:
+    """What must be set before a worker imports its libraries."""
+    return {"HF_HUB_DISABLE_PROGRESS_BARS": "1"} | ({} if config.gpu else {"DS_ACCELERATOR": "cpu"})

@@ -1,0 +1,187 @@
+"""What each worker does: for each update, for each dataset, one weighted backward; then one clip, one step, one line.
+
+Every rank makes the same collective calls in the same order, whatever its data: a rank without samples or without
+media works on a dummy, and a loss of weight zero still goes backward.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray.train.torch
+import torch
+import torch.distributed as dist
+from deepspeed.runtime.engine import DeepSpeedEngine
+from deepspeed.utils import safe_get_full_fp32_param
+
+from jobs.command import InputError
+from model.flamingo import Flamingo
+from model.loss import IGNORED, token_loss
+from shards.dataset import open_dataset
+from training.checkpoint import (
+    ADAPTERS,
+    Progress,
+    checkpoint_folder,
+    load_optimizer,
+    save_checkpoint,
+    trained_parameters,
+)
+from training.collate import Canvas
+from training.config import DatasetConfig, TrainingConfig
+from training.engine import backward_share, set_learning_rate, start_engine, sum_over_ranks
+from training.loader import LoadedBatch, Loader, prefetched
+from training.log import RunLog
+from training.output import write_parameter_counts
+from training.sampling import SamplingRule, vocabulary_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a group of workers is started for."""
+
+    config: TrainingConfig
+    """With absolute paths."""
+    progress: Progress
+    """Where to begin."""
+    stop: int
+    """The update to stop after."""
+
+    @property
+    def output(self) -> Path:
+        return Path(self.config.output)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """What to begin with, or None for new adapters."""
+        return checkpoint_folder(self.output, self.progress.update) if self.progress.update else None
+
+
+def train(plan: Plan) -> None:
+    """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
+    config, progress = plan.config, plan.progress
+    device = ray.train.torch.get_device()
+    model = load_model(config, plan.checkpoint)
+    streams = {name: open_stream(model, config, name, progress) for name in config.datasets}
+    log = open_log(plan, model) if dist.get_rank() == 0 else None
+    engine = start_engine(model, config)
+    if plan.checkpoint:
+        load_optimizer(engine, plan.checkpoint, progress.update)
+    samples = sum(dataset.batch for dataset in config.datasets.values())
+    while progress.update < plan.stop:
+        started = time.monotonic()
+        progress = advance(progress, config)
+        batches = {name: next(stream) for name, stream in streams.items()}
+        learning_rate = config.learning_rate_at(progress.update)
+        set_learning_rate(engine, learning_rate)
+        measures = make_update(engine, batches, config, device)
+        if log:
+            seconds = time.monotonic() - started
+            log.write(describe(progress, measures, learning_rate=learning_rate, seconds=seconds, samples=samples))
+        if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
+            save_checkpoint(engine, checkpoint_folder(plan.output, progress.update), progress)
+    if log:
+        log.close()
+
+
+def open_log(plan: Plan, model: Flamingo) -> RunLog:
+    write_parameter_counts(plan.output, model)  # before ZeRO shards them
+    return RunLog(plan.output, update=plan.progress.update)
+
+
+def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
+    """New adapters drawn from the run's seed, or the checkpoint's. Raises InputError if a backbone is unfit."""
+    torch.manual_seed(config.seed)
+    try:
+        return Flamingo.from_adapters(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def open_stream(model: Flamingo, config: TrainingConfig, name: str, progress: Progress) -> Iterator[LoadedBatch]:
+    """This rank's batches of the dataset `name`, from where the run left it."""
+    dataset = config.datasets[name]
+    loader = Loader(
+        open_dataset(dataset.uri),
+        rule=sampling_rule(dataset),
+        vocabulary=vocabulary_of(model.tokenizer),
+        canvas=Canvas(size=model.image_size, mean=model.image_mean),
+        seed=config.seed,
+        max_bad_samples=dataset.max_bad_samples,
+    )
+    given = progress.given[name]
+    return prefetched(
+        loader.batches(start=given, batch=dataset.batch, rank=dist.get_rank(), world=dist.get_world_size())
+    )
+
+
+def sampling_rule(dataset: DatasetConfig) -> SamplingRule:
+    return SamplingRule(
+        kind=dataset.kind,
+        max_text=dataset.max_text,
+        max_images=dataset.max_images,
+        max_frames=dataset.max_frames,
+        next_image_chance=dataset.next_image_chance,
+    )
+
+
+def advance(progress: Progress, config: TrainingConfig) -> Progress:
+    """The progress after one more update."""
+    given = {name: progress.given[name] + dataset.batch for name, dataset in config.datasets.items()}
+    return Progress(update=progress.update + 1, given=given, datasets=progress.datasets)
+
+
+def make_update(
+    engine: DeepSpeedEngine, batches: Mapping[str, LoadedBatch], config: TrainingConfig, device: torch.device
+) -> dict[str, Any]:
+    """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch).
+
+    The mean is over all ranks' tokens, so it does not depend on how the batch is split. Returns what was measured.
+    """
+    tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()])
+    loss_sums = []
+    for (name, loaded), count in zip(batches.items(), tokens, strict=True):
+        batch = loaded.batch.to(device)
+        loss_sum, _ = token_loss(engine(batch), batch.labels)
+        backward_share(engine, loss_sum, config.datasets[name].weight, int(count))
+        loss_sums.append(loss_sum.item())
+    engine.step()
+    means = [total / max(1, count) for total, count in zip(sum_over_ranks(loss_sums), tokens, strict=True)]
+    passed_over = sum_over_ranks([sum(loaded.bad.values()) for loaded in batches.values()])
+    return {
+        "loss": dict(zip(batches, means, strict=True)),
+        "tokens": dict(zip(batches, map(int, tokens), strict=True)),
+        "bad_samples": dict(zip(batches, map(int, passed_over), strict=True)),
+        "gradient_norm": float(engine.get_global_grad_norm()),
+        "gates": gate_values(engine),
+    }
+
+
+def count_targets(loaded: LoadedBatch) -> int:
+    """Tokens that the rank's part of the batch is trained on; the first of a text is never predicted."""
+    return int((loaded.batch.labels[:, 1:] != IGNORED).sum())
+
+
+def gate_values(engine: DeepSpeedEngine) -> dict[str, float]:
+    """tanh of each gate by its name: the share of a block's output that reaches the language model."""
+    gates = [(name, parameter) for name, parameter in trained_parameters(engine) if name.endswith("_gate")]
+    return {name: math.tanh(safe_get_full_fp32_param(parameter).item()) for name, parameter in gates}
+
+
+def describe(
+    progress: Progress, measures: Mapping[str, Any], *, learning_rate: float, seconds: float, samples: int
+) -> dict[str, Any]:
+    """The log's record of one update."""
+    return {
+        "update": progress.update,
+        **measures,
+        "learning_rate": learning_rate,
+        "samples_given": dict(progress.given),
+        "seconds": seconds,
+        "samples_per_second": samples / seconds,
+        "tokens_per_second": sum(measures["tokens"].values()) / seconds,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }

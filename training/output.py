@@ -1,0 +1,126 @@
+"""The folder of a run: whose it is, whether it is finished, and what a person is told of it."""
+
+import dataclasses
+import json
+import shutil
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from jobs.command import InputError
+from model.flamingo import Flamingo
+from shards.location import locate
+from training.checkpoint import ADAPTERS, Progress, checkpoint_folder
+from training.config import TrainingConfig
+from training.log import read_log
+
+RUN = "run.json"
+PARAMETERS = "parameters.json"
+SUMMARY = "summary.json"
+FREE_TO_CHANGE = ("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters")
+"""Settings that a run may be continued with other values of: no update depends on them."""
+
+
+def claim(config: TrainingConfig) -> None:
+    """Makes the output the folder of this run. Raises InputError if it belongs to another run, or is no run's."""
+    output, wanted = Path(config.output), identity(config)
+    path = output / RUN
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for name in wanted:
+            if found.get(name) != wanted[name]:
+                raise InputError(
+                    f"output {output} belongs to another run: its {name} is {found.get(name)!r} and this run's is "
+                    f"{wanted[name]!r}; choose another folder"
+                )
+    elif output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"output {output} is no run's: it holds something else and no {RUN}; choose another folder")
+    else:
+        _write_json(path, wanted)
+
+
+def identity(config: TrainingConfig) -> dict[str, Any]:
+    """The settings on which the adapters depend, as JSON gives them back."""
+    record = dataclasses.asdict(config)
+    return json.loads(json.dumps({name: value for name, value in record.items() if name not in FREE_TO_CHANGE}))
+
+
+def is_finished(config: TrainingConfig, progress: Progress) -> bool:
+    return progress.update >= config.updates and Path(config.output, SUMMARY).exists()
+
+
+def write_parameter_counts(output: Path, model: Flamingo) -> None:
+    """Leaves for the summary how many parameters are trained, of how many."""
+    trained = sum(parameter.numel() for parameter in model.trained_parameters())
+    total = sum(parameter.numel() for parameter in model.parameters())
+    _write_json(output / PARAMETERS, {"parameters_trained": trained, "parameters": total})
+
+
+def publish_adapters(config: TrainingConfig, update: int) -> None:
+    """Copies the adapters of that update's checkpoint to OUTPUT/adapters, whole or not at all."""
+    target = Path(config.output, ADAPTERS)
+    partial = target.with_name(f".{ADAPTERS}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(checkpoint_folder(Path(config.output), update) / ADAPTERS, partial)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def write_summary(config: TrainingConfig) -> dict[str, Any]:
+    """The run in a few numbers, from its log; also written to OUTPUT/summary.json."""
+    output = Path(config.output)
+    records = read_log(output)
+    first, last = records[0], records[-1]
+    seconds = sum(record["seconds"] for record in records)
+    summary = {
+        "updates": last["update"],
+        "samples": last["samples_given"],
+        "bad_samples": last["bad_samples"],
+        "loss_first": first["loss"],
+        "loss_last": last["loss"],
+        "seconds": seconds,
+        "seconds_per_update": statistics.median(record["seconds"] for record in records),
+        "samples_per_second": sum(last["samples_given"].values()) / seconds,
+        "tokens_per_second": sum(sum(record["tokens"].values()) for record in records) / seconds,
+        "peak_memory_mb": max(record["peak_memory_mb"] for record in records),
+        **json.loads((output / PARAMETERS).read_text(encoding="utf-8")),
+        "adapters": str(output / ADAPTERS),
+    }
+    _write_json(output / SUMMARY, summary)
+    return summary
+
+
+def print_summary(summary: dict[str, Any], config: TrainingConfig) -> None:
+    """The summary as a table, and after a run that was limited, what the whole would take."""
+    table = Table(title="training", show_header=False)
+    for name, value in summary.items():
+        table.add_row(name.replace("_", " "), _readable(value))
+    console = Console()
+    console.print(table)
+    if summary["updates"] < config.updates:
+        console.print(estimate(summary, config), soft_wrap=True)
+
+
+def estimate(summary: dict[str, Any], config: TrainingConfig) -> str:
+    """The hours and bytes of the whole run, from the updates made so far."""
+    checkpoint = checkpoint_folder(Path(config.output), summary["updates"])
+    size = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
+    hours = summary["seconds_per_update"] * config.updates / 3600
+    checkpoints = -(-config.updates // config.checkpoint_every)
+    return (
+        f"All {config.updates:,} updates would take {hours:,.2f} hours and {checkpoints * size:,} bytes: "
+        f"{checkpoints:,} checkpoints of {size:,} bytes each."
+    )
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_readable(number)}" for name, number in value.items())
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _write_json(path: Path, record: dict[str, Any]) -> None:
+    locate(str(path)).write((json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
