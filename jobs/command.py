@@ -63,7 +63,7 @@ def _as_declared(arguments: Sequence[str], config_class: type) -> list[str]:
     """Lets `--url-col` stand for `--url_col`, and `--follow` alone for `--follow true`."""
     switches = {f"--{name}" for name, kind in get_type_hints(config_class).items() if kind is bool}
     declared = [_with_underscores(word) for word in arguments]
-    following = [*declared[1:], "--"]
+    following = [*declared, "--"][1:]
     return [
         f"{word}=true" if word in switches and after.startswith("--") else word
         for word, after in zip(declared, following, strict=True)
