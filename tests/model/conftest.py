@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,8 +38,8 @@ from transformers import (
 
 from model.flamingo import Flamingo, FlamingoConfig
 
-WORDS = "<unk> <bos> <eos> red green blue a picture of the sky and grass is here".split()
-LM = {
+WORDS = "<unk> <bos> <eos> red green blue a picture of the sky and grass is here now".split()
+LM: dict[str, Any] = {
     "vocab_size": len(WORDS),
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -47,31 +48,26 @@ LM = {
     "eos_token_id": 2,
     "pad_token_id": None,
 }
-TOWER = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-PATCHES = {"image_size": 16, "patch_size": 8}
+SPARE: dict[str, Any] = LM | {"vocab_size": len(WORDS) + 2}
+"""More rows than the tokenizer has tokens, as Pythia has; and AutoTokenizer adds a token to Qwen2's."""
+TOWER: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+PATCHES: dict[str, Any] = {"image_size": 16, "patch_size": 8}
 TEXT = TOWER | {"vocab_size": 8, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
 
 LANGUAGE_MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**LM, intermediate_size=64)),
     "llama-tied": lambda: LlamaForCausalLM(LlamaConfig(**LM, intermediate_size=64, tie_word_embeddings=True)),
     "opt": lambda: OPTForCausalLM(OPTConfig(**LM, ffn_dim=64, word_embed_proj_dim=24)),
-    "gpt-neox": lambda: GPTNeoXForCausalLM(
-        # more rows than the tokenizer has tokens, as Pythia has
-        GPTNeoXConfig(**LM | {"vocab_size": len(WORDS) + 2}, intermediate_size=64)
-    ),
-    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**LM, intermediate_size=64, num_key_value_heads=1)),
+    "gpt-neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**SPARE, intermediate_size=64)),
+    "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**SPARE, intermediate_size=64, num_key_value_heads=1)),
     "mpt": lambda: MptForCausalLM(MptConfig(vocab_size=len(WORDS), d_model=32, n_layers=2, n_heads=2)),
 }
 VISION_ENCODERS: dict[str, Callable[[], PreTrainedModel]] = {
     "vit": lambda: ViTModel(ViTConfig(**TOWER, **PATCHES), add_pooling_layer=False),
     "clip": lambda: CLIPModel(CLIPConfig(vision_config=TOWER | PATCHES, text_config=TEXT)),
     "siglip": lambda: SiglipModel(SiglipConfig(vision_config=TOWER | PATCHES, text_config=TEXT)),
-    "dinov2": lambda: Dinov2Model(
-        Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, **PATCHES)
-    ),
-    "convnext": lambda: ConvNextModel(
-        ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2, patch_size=4)
-    ),
+    "dinov2": lambda: Dinov2Model(Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, **PATCHES)),
+    "convnext": lambda: ConvNextModel(ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2, patch_size=4)),
     "resnet": lambda: ResNetModel(
         ResNetConfig(hidden_sizes=[8, 16], depths=[1, 1], embedding_size=8, layer_type="basic")
     ),
@@ -118,8 +114,8 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 def tiny(backbone: Callable[[str], str]) -> Callable[..., FlamingoConfig]:
     """A config of a tiny Flamingo on the language model of a family."""
 
-    def config_of(family: str = "llama", **changes: int | str) -> FlamingoConfig:
-        fields: dict = {
+    def config_of(family: str = "llama", **changes: Any) -> FlamingoConfig:
+        fields: dict[str, Any] = {
             "vision": backbone("vit"),
             "language": backbone(family),
             "cross_attention_every": 2,
@@ -141,7 +137,7 @@ def tiny(backbone: Callable[[str], str]) -> Callable[..., FlamingoConfig]:
 def build(tiny: Callable[..., FlamingoConfig]) -> Callable[..., Flamingo]:
     """A Flamingo of a family, its gates set to a number; 0 is how training starts."""
 
-    def build_flamingo(family: str = "llama", *, gates: float = 0.0, **changes: int | str) -> Flamingo:
+    def build_flamingo(family: str = "llama", *, gates: float = 0.0, **changes: Any) -> Flamingo:
         torch.manual_seed(1)
         flamingo = Flamingo.from_backbones(tiny(family, **changes))
         with torch.no_grad():

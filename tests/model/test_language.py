@@ -1,0 +1,87 @@
+"""New tokens beside frozen vocabularies, and the language models that are refused."""
+
+import shutil
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoTokenizer
+
+from model.language import LanguageModel, load_language_model
+from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
+
+WORDS = 16
+
+
+@pytest.mark.parametrize("new_ids", [[5, 6], [2, 4], [4, 5]])
+def test_new_ids_take_trained_rows_and_known_ids_the_frozen_ones(new_ids):
+    frozen = nn.Embedding(5, 3)
+    table = EmbeddingWithNewTokens(frozen, new_ids)
+    known = [i for i in range(5) if i not in new_ids]
+    out = table(torch.tensor([known + new_ids]))[0]
+    assert torch.equal(out[: len(known)], frozen.weight[known])
+    assert torch.equal(out[len(known) :], table.new.weight)
+
+
+@pytest.mark.parametrize(("new_ids", "columns"), [([5, 6], 7), ([2, 4], 5), ([4, 5], 6)])
+def test_new_columns_come_from_the_trained_head(new_ids, columns):
+    frozen = nn.Linear(3, 5, bias=False)
+    head = HeadWithNewTokens(frozen, new_ids)
+    hidden = torch.randn(2, 4, 3)
+    logits = head(hidden)
+    assert logits.shape == (2, 4, columns)
+    known = [i for i in range(5) if i not in new_ids]
+    assert torch.equal(logits[..., known], frozen(hidden)[..., known])
+    torch.testing.assert_close(logits[..., new_ids], hidden @ head.new.weight.T)
+
+
+def test_only_the_tokens_in_a_batch_move_the_new_table():
+    table = EmbeddingWithNewTokens(nn.Embedding(5, 3).requires_grad_(False), [5, 6])
+    table(torch.tensor([[1, 6, 6]])).sum().backward()
+    assert table.new.weight.grad is not None
+    assert table.new.weight.grad.tolist() == [[0.0] * 3, [2.0] * 3]
+    assert table.frozen.weight.grad is None
+
+
+@pytest.mark.parametrize("family", ["llama", "llama-tied", "gpt-neox"])
+def test_tied_and_untied_tables_keep_their_weights(backbone, family):
+    lm, tokenizer = load_language_model(backbone(family))
+    tables: list[Any] = [lm.get_input_embeddings(), lm.get_output_embeddings()]
+    before = [table.weight.clone() for table in tables]
+    LanguageModel(lm, tokenizer)
+    wrapped: list[Any] = [lm.get_input_embeddings(), lm.get_output_embeddings()]
+    assert [table.frozen for table in wrapped] == tables
+    assert all(torch.equal(table.weight, weight) for table, weight in zip(tables, before, strict=True))
+    assert (tables[0].weight is tables[1].weight) == (family == "llama-tied")
+
+
+def test_a_tokenizer_with_padding_gains_two_tokens_and_one_without_gains_three(backbone, tmp_path):
+    assert len(LanguageModel(*load_language_model(backbone("llama"))).tokenizer) == WORDS + 3
+    shutil.copytree(backbone("llama"), tmp_path / "lm")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lm")
+    tokenizer.pad_token = "<eos>"
+    tokenizer.save_pretrained(tmp_path / "lm")
+    assert len(LanguageModel(*load_language_model(str(tmp_path / "lm"))).tokenizer) == WORDS + 2
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(backbone, tmp_path):
+    shutil.copytree(backbone("llama"), tmp_path / "lm")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lm")
+    tokenizer.add_tokens(["one", "two"])
+    tokenizer.save_pretrained(tmp_path / "lm")
+    with pytest.raises(ValueError, match="the tokenizer knows 18 tokens and the language model 16"):
+        LanguageModel(*load_language_model(str(tmp_path / "lm")))
+
+
+def test_missing_weights_and_missing_folders_are_refused(backbone, tmp_path):
+    folder = tmp_path / "lm"
+    shutil.copytree(backbone("llama"), folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks weights of a LlamaForCausalLM: model.norm.weight"):
+        load_language_model(str(folder))
+    with pytest.raises(ValueError, match="cannot be loaded as a causal LM"):
+        load_language_model(str(tmp_path / "nowhere"))
