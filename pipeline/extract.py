@@ -170,9 +170,9 @@ def _image(element: Any, base: str) -> Iterator[ImageReference]:
 
 def _addresses(element: Any) -> Iterator[str]:
     """Every address that an `<img>` gives, the best first."""
-    parent = element.getparent()
-    sources = parent.findall("source") if parent is not None and parent.tag == "picture" else []
-    for source in (element, *sources):
+    # libxml2 knows no void <source>: an <img> after one is parsed as its child.
+    picture = next(element.iterancestors("picture"), None)
+    for source in (element, *(picture.iter("source") if picture is not None else ())):
         for name in ("srcset", "data-srcset"):
             yield from _candidates(source.get(name, ""))
     for name in (*LAZY, "src"):

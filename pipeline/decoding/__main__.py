@@ -78,7 +78,7 @@ def sample(reader: Reader[Any], request: Request) -> Answer:
     except Break as error:
         reader.broken = str(error)
     if not pictures:
-        raise VideoError("no_frames", f"no frame could be decoded {reader.broken}")
+        raise VideoError("no_frames", f"no frame could be decoded: {reader.broken or 'there are none'}")
     duration = reader.duration()
     omitted = 0 if len(pictures) < request.max_frames else count_instants(duration, frames_per_second) - len(pictures)
     return Answer(pictures=tuple(pictures), duration=float(duration), omitted=omitted, broken=reader.broken)

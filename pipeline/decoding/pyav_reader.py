@@ -6,7 +6,7 @@ from typing import IO
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Discard, Disposition
 from av.video.reformatter import VideoReformatter
@@ -19,6 +19,7 @@ from pipeline.decoding.timeline import Timed, in_order
 
 THREADS = 2  # a job runs a child for each CPU; fixed, so that a damaged file breaks at one frame on any machine
 READ_BYTES = 1 << 18
+BYTES_PER_PIXEL = 6  # of a frame in its largest common form, 4:4:4 of 16 bits
 
 
 def open_container(file: IO[bytes], container: str) -> InputContainer:
@@ -83,7 +84,7 @@ class PyAVReader:
 
     def duration(self) -> Fraction:
         """Reads on without decoding to where the packets end, as the duration in a header may lie."""
-        for packet in self._unread():
+        for packet in self._unread() if not self.broken else ():
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is not None and not packet.is_discard:
                 self._end = max(self._end, (stamp + (packet.duration or 0)) * packet.time_base)
@@ -91,42 +92,57 @@ class PyAVReader:
 
     def _unread(self) -> "Iterator[Packet[av.VideoStream]]":
         try:
-            if not self.broken:
-                yield from self._container.demux(self._stream)
+            yield from self._container.demux(self._stream)
         except MemoryError:
             raise
         except FFmpegError as error:
             self.broken = str(error)
 
     def _timed(self) -> Iterator[Timed[av.VideoFrame]]:
-        usual = 1 / self._stream.average_rate if self._stream.average_rate else Fraction(0)
+        rate = self._stream.average_rate
         end = Fraction(0)
         for frame in self._decoded():
             time_base = frame.time_base or Fraction(0)
             stamp = frame.pts if frame.pts is not None else frame.dts
             start = end if stamp is None else stamp * time_base
-            end = start + (frame.duration * time_base or usual)
+            ticks = frame.duration or (1 / rate // time_base if rate and time_base else 0)
+            end = start + ticks * time_base
             yield Timed(start=start, end=end, item=frame)
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Frames up to the first packet that fails; one that fails before any frame lacks its key frame."""
+        """Frames up to the first packet that fails; those that fail before any frame lack their key frame."""
         started = False
+        failure = ""
         for packet in self._unread():
+            if packet.is_corrupt and started:
+                self.broken = "a packet is damaged or cut off"
+                break
             try:
                 frames = packet.decode()
-            except InvalidDataError as error:
+            except MemoryError:
+                raise
+            except FFmpegError as error:
+                failure = str(error)
                 if not started:
                     continue
-                self.broken = str(error)
-                frames = self._held_back()
+                self.broken = failure
+                break
             started = started or bool(frames)
             yield from frames
-            if self.broken:
-                return
+        if self.broken or not started:
+            self.broken = self.broken or failure
+            self._allocate_a_frame()
+            yield from self._held_back()
+
+    def _allocate_a_frame(self) -> None:
+        """Raises MemoryError if memory is why the decoder failed: H.264's reports that as invalid data."""
+        bytearray(self._stream.width * self._stream.height * BYTES_PER_PIXEL)
 
     def _held_back(self) -> list[av.VideoFrame]:
-        """What the decoder still holds from before the packet that failed."""
+        """What the decoder still holds from before the break."""
         try:
             return self._stream.decode(None)
-        except InvalidDataError:
+        except MemoryError:
+            raise
+        except FFmpegError:
             return []

@@ -1,0 +1,73 @@
+import pytest
+
+from pipeline.addresses import canonical, is_forbidden, parse_networks
+
+
+@pytest.mark.parametrize(
+    ("address", "base", "expected"),
+    [
+        ("a/b.png", "http://X.org/dir/page", "http://x.org/dir/a/b.png"),
+        ("/a#part", "https://x.org/dir/", "https://x.org/a"),
+        ("//cdn.org/i.jpg", "https://x.org/", "https://cdn.org/i.jpg"),
+        ("http://x.org:80/", "", "http://x.org/"),
+        ("http://x.org/a b", "", "http://x.org/a%20b"),
+        ("http://bücher.de/ä", "", "http://xn--bcher-kva.de/%C3%A4"),
+        ("  http://x.org/\n", "", "http://x.org/"),
+        ("ftp://x.org/a", "", None),
+        ("file:///etc/passwd", "", None),
+        ("javascript:alert(1)", "http://x.org/", None),
+        ("data:image/png;base64,AA", "http://x.org/", None),
+        ("http://user:pass@x.org/", "", None),
+        ("http://", "", None),
+        ("http://[::1", "", None),
+        ("http://x.org:99999/", "", None),
+        ("relative", "", None),
+    ],
+)
+def test_canonical(address, base, expected):
+    assert canonical(address, base) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.8.8",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.5.4",
+        "192.168.1.1",
+        "169.254.169.254",  # cloud metadata
+        "100.64.0.1",  # CGNAT
+        "224.0.0.1",
+        "255.255.255.255",
+        "198.18.0.1",
+        "::",
+        "::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "fd00:ec2::254",  # cloud metadata
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "2002:7f00:1::",  # 6to4 of 127.0.0.1
+        "64:ff9b::10.0.0.1",  # NAT64
+        "2001:0:7f00:1:0:0:f5ff:fffe",  # Teredo
+    ],
+)
+def test_machines_that_are_not_public_are_forbidden(address):
+    assert is_forbidden(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "151.101.1.69", "2606:4700:4700::1111", "64:ff9b::8.8.8.8"])
+def test_public_machines_are_allowed(address):
+    assert not is_forbidden(address)
+
+
+def test_a_network_is_opened_by_name():
+    allowed = parse_networks("127.0.0.0/8, 10.1.0.0/16")
+    assert not is_forbidden("127.0.0.1", allowed)
+    assert not is_forbidden("10.1.2.3", allowed)
+    assert is_forbidden("10.2.0.1", allowed)
+    with pytest.raises(ValueError, match="300"):
+        parse_networks("300.0.0.0/8")

@@ -1,0 +1,163 @@
+"""Text and images in reading order, from small pages whose answer is known and real ones that must not break it."""
+
+import gzip
+import random
+from pathlib import Path
+
+import pytest
+
+from pipeline.extract import ImageReference, Page, TextBlock, extract
+
+URL = "http://x.org/dir/page.html"
+
+
+def page(body: str, head: str = "") -> Page:
+    return extract(f"<html lang=EN><head>{head}</head><body>{body}</body></html>".encode(), URL)
+
+
+def shown(body: str, head: str = "") -> list[str]:
+    """Text as it is, images as their addresses in brackets, captions after a tilde."""
+    return [
+        ("~" if block.caption else "") + block.text if isinstance(block, TextBlock) else f"[{block.url}]"
+        for block in page(body, head).blocks
+    ]
+
+
+def test_an_image_stands_between_the_texts_it_stands_between():
+    assert shown("<p>One <b>two</b></p><p>three<img src=i.png alt=A title=T>four</p><div>five</div>") == [
+        "One two\n\nthree",
+        "[http://x.org/dir/i.png]",
+        "four\n\nfive",
+    ]
+    image = page("<img src=i.png alt=' A  b ' title=T>").blocks[0]
+    assert image == ImageReference(url="http://x.org/dir/i.png", alt="A b", title="T")
+
+
+def test_words_are_never_glued_nor_split():
+    assert shown(
+        "<p>a<br>b</p><ul><li>c</li><li>d</li></ul><table><tr><td>e</td><td>f</td></tr></table>x<i>y</i>z"
+    ) == ["a\n\nb\n\nc\n\nd\n\ne\n\nf\n\nxyz"]
+
+
+def test_what_surrounds_the_content_is_left_out():
+    assert shown(
+        "<nav>menu</nav><div class='Cookie-banner'>accept</div><div id=sidebar><p>related</p></div><p>kept</p>"
+        "<p hidden>no</p><p style='display: none'>no</p><script>no</script><!-- no --><footer>foot</footer>"
+    ) == ["kept"]
+
+
+def test_text_after_a_skipped_element_is_kept():
+    assert shown("<p>a <script>b</script> c</p>") == ["a c"]
+
+
+def test_a_marked_main_element_is_the_content():
+    assert shown("<div>around</div><main><p>inside</p></main><div>after</div>") == ["inside"]
+
+
+def test_a_caption_stays_beside_its_image_and_is_marked():
+    assert shown("<p>a</p><figure><img src=i.png><figcaption>cap</figcaption></figure><p>b</p>") == [
+        "a",
+        "[http://x.org/dir/i.png]",
+        "~cap",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "urls"),
+    [
+        ("<img src=/root.png>", ["http://x.org/root.png"]),
+        ("<img src=//cdn.org/a.png>", ["http://cdn.org/a.png"]),
+        ("<img srcset='s.png 100w, l.png 900w' src=f.png>", ["dir/l.png", "dir/s.png", "dir/f.png"]),
+        ("<img srcset='a.png, b.png 2x'>", ["dir/b.png", "dir/a.png"]),
+        ("<img src='data:image/gif;base64,R0lGOD' data-src=real.png>", ["dir/real.png"]),
+        ("<img src=spacer.gif data-lazy-src=real.png>", ["dir/real.png"]),
+        ("<picture><source srcset='p.webp 2x'><img src=p.png></picture>", ["dir/p.webp", "dir/p.png"]),
+        ("<noscript><img src=n.png></noscript>", ["dir/n.png"]),
+        ("<img src='javascript:x'>", []),
+        ("<img alt=none>", []),
+    ],
+)
+def test_every_way_to_name_an_image(tag, urls):
+    found = [block for block in page(tag).blocks if isinstance(block, ImageReference)]
+    named = [url for image in found for url in (image.url, *image.alternatives)]
+    assert named == [url if "://" in url else f"http://x.org/{url}" for url in urls]
+
+
+def test_base_and_title_and_links():
+    found = page(
+        "<a href=one#x>1</a><nav><a href='/two'>2</a></nav><a href='mailto:a@b'>m</a><a href=one>again</a><img src=i>",
+        "<base href='http://y.org/b/'><title> A  title </title>",
+    )
+    assert found.links == ("http://y.org/b/one", "http://y.org/two")
+    assert (found.title, found.language) == ("A title", "en")
+    assert found.blocks[-1] == ImageReference(url="http://y.org/b/i")
+
+
+def test_one_picture_named_twice_is_one_block():
+    assert shown("<img src=i.png><p>a</p><img src=i.png><p>b</p>") == ["[http://x.org/dir/i.png]", "a\n\nb"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("noindex, follow", {"noindex"}), ("NOAI", {"noai"}), ("none", {"noindex"}), ("nofollow", set())],
+)
+def test_directives_are_read(content, expected):
+    assert page("", f"<meta name=Robots content='{content}'>").directives == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type"),
+    [
+        ("<p>über</p>".encode("utf-8-sig"), None),
+        ("<p>über</p>".encode("utf-16"), None),
+        ("<p>über</p>".encode("latin-1"), "text/html; charset=ISO-8859-1"),
+        ("<meta charset=windows-1252><p>über</p>".encode("cp1252"), None),
+        ("<p>über</p>".encode(), "text/html; charset=utf-8"),
+    ],
+)
+def test_encodings(data, content_type):
+    assert extract(data, URL, content_type).blocks == (TextBlock(text="über"),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0",
+        b"<",
+        b"\xff" * 100,
+        b"%PDF-1.4",
+        b"<?xml version='1.0'?><a/>",
+        b"<p>" * 10_000,
+        b"<a href='http://['>",
+    ],
+)
+def test_no_bytes_raise(data):
+    extract(data, URL)
+    extract(data, "not an address", "text/html; charset=nonsense")
+
+
+def test_mutated_real_pages_never_raise_and_blocks_are_well_formed(material):
+    pages = [path.read_bytes() for path in sorted((material / "pages" / "readability").glob("*/source.html"))[:20]]
+    pages += [gzip.decompress(path.read_bytes()) for path in sorted((material / "pages" / "aeb").glob("*.gz"))[:5]]
+    choice = random.Random(20261121)
+    for _ in range(150):
+        blocks = extract(_mutated(choice.choice(pages), choice), URL).blocks
+        assert all(block.text.strip() if isinstance(block, TextBlock) else block.url for block in blocks)
+
+
+def _mutated(data: bytes, choice: random.Random) -> bytes:
+    changed = bytearray(data[choice.randrange(len(data) // 2) : choice.randrange(len(data) // 2, len(data))])
+    for _ in range(choice.randrange(1, 200)):
+        changed[choice.randrange(len(changed))] = choice.randrange(256)
+    return bytes(changed)
+
+
+def test_real_recipe_keeps_its_photograph_between_title_and_text(material):
+    path: Path = material / "sites" / "based-cooking" / "pan-pizza.html"
+    blocks = extract(path.read_bytes(), "http://b.org/pan-pizza.html").blocks
+    assert blocks[0] == TextBlock(text="Pan pizza")
+    assert blocks[1] == ImageReference(url="http://b.org/pix/pan-pizza.webp", alt="Pan pizza")
+    assert isinstance(blocks[2], TextBlock)
+    assert blocks[2].text.startswith("Pan pizza gives a thick and crispy crust")
