@@ -75,13 +75,23 @@ def _read_contents(file: Any, name: str, tally: Tally) -> Contents:
     records = ArchiveIterator(file, arc2warc=True)
     try:
         for record in records:
-            if record.rec_type in ("response", "resource"):
-                _place(contents, record, records.get_record_offset())
+            offset, kind = records.get_record_offset(), record.rec_type
+            if offset < 0 or not _is_whole(record):
+                raise EOFError(f"the {kind} at byte {offset} has no end")
+            if kind in ("response", "resource"):
+                _place(contents, record, offset)
     except (ArchiveLoadFailed, ValueError, OSError, EOFError) as error:
         tally.count("archives_cut")
         tally.notes.append(f"{name} is cut or broken: {str(error)[:200]}; the records before that were kept")
     tally.count("archives")
     return contents
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether the archive holds as many bytes of `record` as its header says; warcio takes a cut for an end."""
+    while record.raw_stream.read(65536):
+        pass
+    return getattr(record.raw_stream, "limit", 0) == 0
 
 
 def _place(contents: Contents, record: Any, offset: int) -> None:
