@@ -103,7 +103,8 @@ def main() -> None:
         except VideoError as error:
             write_refusal(said, error)
         except MemoryError:
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            _, most = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))  # room for the answer
             write_refusal(said, VideoError("too_much_memory", f"decoding needs over {request.memory_bytes:,} bytes"))
 
 
