@@ -31,19 +31,19 @@ class LanguageConfig:
 
     width: int = 128
     """Of the residual stream."""
-    layers: int = 4
+    layers: int = 2
     """Decoder layers."""
     heads: int = 4
     """Attention heads; they divide the width into parts of even size."""
     context: int = 128
     """Tokens of a training sample."""
-    updates: int = 200
+    updates: int = 150
     """Optimiser steps."""
-    batch_size: int = 24
+    batch_size: int = 16
     """Samples an update."""
     warmup_updates: int = 20
     """Updates over which the learning rate rises from 0."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     """Of AdamW, at its highest; it falls to 0 along a cosine."""
     seed: int = 0
     """Of the initial weights and the samples."""
@@ -64,6 +64,10 @@ def train_language(uris: Sequence[str], folder: Path, config: LanguageConfig) ->
     """
     started = time.monotonic()
     texts = [text for uri in uris for text in read_texts(uri)]
+    if len(texts) <= HELD_BACK_EVERY:
+        raise DatasetError(
+            f"{', '.join(uris)} hold {len(texts)} documents with text; more than {HELD_BACK_EVERY} are needed"
+        )
     held_back = texts[::HELD_BACK_EVERY]
     training = [text for number, text in enumerate(texts) if number % HELD_BACK_EVERY]
     tokenizer = train_tokenizer(training)

@@ -46,7 +46,7 @@ class VisionConfig:
     """Channels of each stage; every stage but the first halves the grid, which begins at a quarter of the side."""
     joint_width: int = 64
     """Width of the space in which pictures and captions are compared."""
-    updates: int = 300
+    updates: int = 250
     """Optimiser steps."""
     batch_size: int = 128
     """Pairs an update."""
