@@ -13,20 +13,13 @@ from pathlib import Path
 import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.runtime.engine import DeepSpeedEngine
-from deepspeed.utils import (
-    safe_get_full_fp32_param,
-    safe_get_full_optimizer_state,
-    safe_get_local_fp32_param,
-    safe_set_local_fp32_param,
-    safe_set_local_optimizer_state,
-)
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from shards.errors import DatasetError
 from shards.location import locate
+from training.engine import ShardedFlamingo
 
 CHECKPOINTS = "checkpoints"
 ADAPTERS = "adapters"
@@ -56,13 +49,13 @@ class Progress:
                 )
 
 
-def save_checkpoint(engine: DeepSpeedEngine, folder: Path, progress: Progress) -> None:
+def save_checkpoint(flamingo: ShardedFlamingo, folder: Path, progress: Progress) -> None:
     """Writes a checkpoint into `folder`. All ranks must call it; the first one writes."""
     writes = dist.get_rank() == 0
-    with deepspeed.zero.GatheredParameters(engine.module.trained_parameters()):
+    with deepspeed.zero.GatheredParameters(flamingo.model.trained_parameters()):
         if writes:
-            engine.module.save_adapters(folder / ADAPTERS)
-    state = _optimizer_state(engine)
+            flamingo.model.save_adapters(folder / ADAPTERS)
+    state = _optimizer_state(flamingo)
     if writes:
         save_file(state, folder / OPTIMIZER)
         manifest = json.dumps(dataclasses.asdict(progress), indent=1, sort_keys=True)
@@ -70,18 +63,18 @@ def save_checkpoint(engine: DeepSpeedEngine, folder: Path, progress: Progress) -
     dist.barrier()
 
 
-def load_optimizer(engine: DeepSpeedEngine, folder: Path, update: int) -> None:
+def load_optimizer(flamingo: ShardedFlamingo, folder: Path, update: int) -> None:
     """Sets the optimiser, with its fp32 copies of the parameters, to what `folder` holds. All ranks must call it."""
     state = load_file(folder / OPTIMIZER)
-    optimizer = engine.optimizer
+    optimizer = flamingo.optimizer
     for flat in optimizer.fp32_partitioned_groups_flat:
         moments = {moment: torch.zeros_like(flat) for moment in MOMENTS}
         optimizer.optimizer.state[flat] = {"step": torch.tensor(float(update)), **moments}
-    for name, parameter in trained_parameters(engine):
-        length = safe_get_local_fp32_param(parameter).numel()
-        safe_set_local_fp32_param(parameter, _share(state[f"{name}.{MASTER}"], length))
+    for name, parameter in flamingo.trained_parameters():
+        length = optimizer.get_local_fp32_param(parameter).numel()
+        optimizer.set_local_hp_param(_share(state[f"{name}.{MASTER}"], length), parameter)
         for moment in MOMENTS:
-            safe_set_local_optimizer_state(parameter, _share(state[f"{name}.{moment}"], length), moment)
+            optimizer.set_local_hp_param(_share(state[f"{name}.{moment}"], length), parameter, moment)
 
 
 def last_checkpoint(output: Path) -> Progress | None:
@@ -102,18 +95,13 @@ def checkpoint_folder(output: Path, update: int) -> Path:
     return output / CHECKPOINTS / f"update-{update:09d}"
 
 
-def trained_parameters(engine: DeepSpeedEngine) -> list[tuple[str, nn.Parameter]]:
-    """The trained parameters by name, in an order that is the same on every rank."""
-    return [(name, parameter) for name, parameter in engine.module.named_parameters() if parameter.requires_grad]
-
-
-def _optimizer_state(engine: DeepSpeedEngine) -> dict[str, Tensor]:
+def _optimizer_state(flamingo: ShardedFlamingo) -> dict[str, Tensor]:
     """fp32 parameters and moments by name, whole on every rank."""
     state = dict[str, Tensor]()
-    for name, parameter in trained_parameters(engine):
-        state[f"{name}.{MASTER}"] = safe_get_full_fp32_param(parameter).cpu().clone()
+    for name, parameter in flamingo.trained_parameters():
+        state[f"{name}.{MASTER}"] = flamingo.whole(parameter).cpu().clone()
         for moment in MOMENTS:
-            state[f"{name}.{moment}"] = safe_get_full_optimizer_state(parameter, moment).cpu().clone()
+            state[f"{name}.{moment}"] = flamingo.whole(parameter, moment).cpu().clone()
     return state
 
 

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
+
 from model.flamingo import FlamingoBatch
 from shards.dataset import Dataset
 from shards.document import Document
@@ -56,8 +58,9 @@ class Loader:
         self.max_bad_samples = max_bad_samples
         self.given, self.bad = 0, Counter[str]()
         self.order = EndlessOrder([shard.documents for shard in dataset.manifest.shards], seed=seed)
-        index = dataset.index().select(["shard", "offset", "size"])
-        self.shards = index.column("shard").dictionary_encode().combine_chunks()
+        index = dataset.index()
+        self.names = [shard.name for shard in dataset.manifest.shards]
+        self.shards = np.repeat(np.arange(len(self.names)), [shard.documents for shard in dataset.manifest.shards])
         self.offsets, self.sizes = index.column("offset").to_numpy(), index.column("size").to_numpy()
 
     def batches(self, *, start: int, batch: int, rank: int, world: int) -> Iterator[LoadedBatch]:
@@ -77,8 +80,7 @@ class Loader:
 
     def read(self, row: int) -> Document:
         """The document of that row of the index."""
-        shard = self.shards.dictionary[self.shards.indices[row].as_py()].as_py()
-        return self.dataset.read(shard, int(self.offsets[row]), int(self.sizes[row]))
+        return self.dataset.read(self.names[self.shards[row]], int(self.offsets[row]), int(self.sizes[row]))
 
     @property
     def _pad(self) -> int:

@@ -4,7 +4,6 @@ Every rank makes the same collective calls in the same order, whatever its data:
 media works on a dummy, and a loss of weight zero still goes backward.
 """
 
-import math
 import resource
 import time
 from collections.abc import Iterator, Mapping
@@ -15,24 +14,15 @@ from typing import Any
 import ray.train.torch
 import torch
 import torch.distributed as dist
-from deepspeed.runtime.engine import DeepSpeedEngine
-from deepspeed.utils import safe_get_full_fp32_param
 
 from jobs.command import InputError
 from model.flamingo import Flamingo
 from model.loss import IGNORED, token_loss
 from shards.dataset import open_dataset
-from training.checkpoint import (
-    ADAPTERS,
-    Progress,
-    checkpoint_folder,
-    load_optimizer,
-    save_checkpoint,
-    trained_parameters,
-)
+from training.checkpoint import ADAPTERS, Progress, checkpoint_folder, load_optimizer, save_checkpoint
 from training.collate import Canvas
 from training.config import DatasetConfig, TrainingConfig
-from training.engine import backward_share, set_learning_rate, start_engine, sum_over_ranks
+from training.engine import ShardedFlamingo, shard, sum_over_ranks
 from training.loader import LoadedBatch, Loader, prefetched
 from training.log import RunLog
 from training.output import write_parameter_counts
@@ -63,26 +53,21 @@ class Plan:
 def train(plan: Plan) -> None:
     """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
     config, progress = plan.config, plan.progress
-    device = ray.train.torch.get_device()
     model = load_model(config, plan.checkpoint)
     streams = {name: open_stream(model, config, name, progress) for name in config.datasets}
     log = open_log(plan, model) if dist.get_rank() == 0 else None
-    engine = start_engine(model, config)
+    flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
-        load_optimizer(engine, plan.checkpoint, progress.update)
-    samples = sum(dataset.batch for dataset in config.datasets.values())
+        load_optimizer(flamingo, plan.checkpoint, progress.update)
     while progress.update < plan.stop:
         started = time.monotonic()
         progress = advance(progress, config)
         batches = {name: next(stream) for name, stream in streams.items()}
-        learning_rate = config.learning_rate_at(progress.update)
-        set_learning_rate(engine, learning_rate)
-        measures = make_update(engine, batches, config, device)
+        measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update))
         if log:
-            seconds = time.monotonic() - started
-            log.write(describe(progress, measures, learning_rate=learning_rate, seconds=seconds, samples=samples))
+            log.write(describe(progress, measures, config, time.monotonic() - started))
         if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
-            save_checkpoint(engine, checkpoint_folder(plan.output, progress.update), progress)
+            save_checkpoint(flamingo, checkpoint_folder(plan.output, progress.update), progress)
     if log:
         log.close()
 
@@ -135,28 +120,29 @@ def advance(progress: Progress, config: TrainingConfig) -> Progress:
 
 
 def make_update(
-    engine: DeepSpeedEngine, batches: Mapping[str, LoadedBatch], config: TrainingConfig, device: torch.device
+    flamingo: ShardedFlamingo, batches: Mapping[str, LoadedBatch], config: TrainingConfig, learning_rate: float
 ) -> dict[str, Any]:
-    """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch).
+    """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch); returns its measures.
 
-    The mean is over all ranks' tokens, so it does not depend on how the batch is split. Returns what was measured.
+    The mean is over all ranks' tokens together, so it does not depend on how a batch is split.
     """
-    tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()])
-    loss_sums = []
+    tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()], flamingo.device)
+    loss_sums = list[float]()
     for (name, loaded), count in zip(batches.items(), tokens, strict=True):
-        batch = loaded.batch.to(device)
-        loss_sum, _ = token_loss(engine(batch), batch.labels)
-        backward_share(engine, loss_sum, config.datasets[name].weight, int(count))
+        batch = loaded.batch.to(flamingo.device)
+        loss_sum, _ = token_loss(flamingo.logits(batch), batch.labels)
+        flamingo.backward(loss_sum, weight=config.datasets[name].weight, tokens=int(count))
         loss_sums.append(loss_sum.item())
-    engine.step()
-    means = [total / max(1, count) for total, count in zip(sum_over_ranks(loss_sums), tokens, strict=True)]
-    passed_over = sum_over_ranks([sum(loaded.bad.values()) for loaded in batches.values()])
+    gradient_norm = flamingo.step(learning_rate)
+    loss_sums = sum_over_ranks(loss_sums, flamingo.device)
+    passed_over = sum_over_ranks([sum(loaded.bad.values()) for loaded in batches.values()], flamingo.device)
     return {
-        "loss": dict(zip(batches, means, strict=True)),
+        "loss": {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)},
         "tokens": dict(zip(batches, map(int, tokens), strict=True)),
         "bad_samples": dict(zip(batches, map(int, passed_over), strict=True)),
-        "gradient_norm": float(engine.get_global_grad_norm()),
-        "gates": gate_values(engine),
+        "learning_rate": learning_rate,
+        "gradient_norm": gradient_norm,
+        "gates": gate_values(flamingo),
     }
 
 
@@ -165,20 +151,18 @@ def count_targets(loaded: LoadedBatch) -> int:
     return int((loaded.batch.labels[:, 1:] != IGNORED).sum())
 
 
-def gate_values(engine: DeepSpeedEngine) -> dict[str, float]:
+def gate_values(flamingo: ShardedFlamingo) -> dict[str, float]:
     """tanh of each gate by its name: the share of a block's output that reaches the language model."""
-    gates = [(name, parameter) for name, parameter in trained_parameters(engine) if name.endswith("_gate")]
-    return {name: math.tanh(safe_get_full_fp32_param(parameter).item()) for name, parameter in gates}
+    gates = [(name, parameter) for name, parameter in flamingo.trained_parameters() if name.endswith("_gate")]
+    return {name: flamingo.whole(parameter).tanh().item() for name, parameter in gates}
 
 
-def describe(
-    progress: Progress, measures: Mapping[str, Any], *, learning_rate: float, seconds: float, samples: int
-) -> dict[str, Any]:
+def describe(progress: Progress, measures: Mapping[str, Any], config: TrainingConfig, seconds: float) -> dict[str, Any]:
     """The log's record of one update."""
+    samples = sum(dataset.batch for dataset in config.datasets.values())
     return {
         "update": progress.update,
         **measures,
-        "learning_rate": learning_rate,
         "samples_given": dict(progress.given),
         "seconds": seconds,
         "samples_per_second": samples / seconds,

@@ -1,5 +1,6 @@
 """Train a Flamingo's adapters on datasets of pages, pairs and videos: Ray Train starts DeepSpeed ZeRO-3 workers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.command import run_command
@@ -50,5 +51,9 @@ def find_progress(config: TrainingConfig, manifests: dict[str, str]) -> Progress
     return found
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_command(TrainingConfig, run, __doc__ or "", argv)
+
+
 if __name__ == "__main__":
-    raise SystemExit(run_command(TrainingConfig, run, __doc__ or ""))
+    raise SystemExit(main())

@@ -172,7 +172,7 @@ def lay_out(blocks: Sequence[Block], vocabulary: Vocabulary) -> list[int]:
 
 
 def choose_window(is_image: NDArray[np.bool_], length: int, uniform: float) -> int:
-    """Where a window of `length` tokens starts, given bool[text]: any start whose window holds an image is as likely."""
+    """Where a window of `length` tokens starts in bool[text]: each start whose window holds an image is as likely."""
     images_before = np.concatenate(([0], np.cumsum(is_image)))
     last = max(0, len(is_image) - length)
     starts = np.arange(last + 1)

@@ -1,0 +1,76 @@
+"""Configs: every recipe is one, and a wrong value is refused in a sentence that names it."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from jobs.command import run_command
+from model.flamingo import FlamingoConfig
+from training.config import DatasetConfig, TrainingConfig
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+CONFIG = TrainingConfig(
+    output="run",
+    model=FlamingoConfig(vision="v", language="l"),
+    datasets={"m3w": DatasetConfig(uri="m3w", kind="interleaved")},
+)
+
+
+def test_there_are_recipes():
+    assert RECIPES
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_a_config(recipe: Path):
+    configs = list[TrainingConfig]()
+
+    assert run_command(TrainingConfig, configs.append, "", ["--config", str(recipe)]) == 0
+    assert configs[0].datasets
+
+
+def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
+    configs = list[TrainingConfig]()
+    flags = ["--config", str(RECIPES[0]), "--datasets.pairs.weight", "0.5", "--output", str(tmp_path)]
+
+    assert run_command(TrainingConfig, configs.append, "", flags) == 0
+    assert configs[0].datasets["pairs"].weight == 0.5
+    assert configs[0].output == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"output": ""}, "output is empty"),
+        ({"datasets": {}}, "datasets is empty; it must name at least 1 dataset"),
+        ({"updates": 0}, "updates is 0; it must be at least 1"),
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be at least 0"),
+        ({"clip": 0.0}, "clip is 0.0; it must be greater than 0"),
+        ({"limit": 0}, "limit is 0; it must be at least 1"),
+    ],
+)
+def test_wrong_values_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(CONFIG, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"uri": ""}, "uri is empty"),
+        ({"weight": -1.0}, "weight is -1.0; it must be at least 0"),
+        ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"max_text": 1}, "max_text is 1; it must be at least 2"),
+        ({"next_image_chance": 1.5}, "next_image_chance is 1.5; it must lie between 0 and 1"),
+    ],
+)
+def test_wrong_values_of_a_dataset_are_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(CONFIG.datasets["m3w"], **changes)
+
+
+def test_the_learning_rate_rises_from_zero_and_stays():
+    config = dataclasses.replace(CONFIG, learning_rate=2.0, warmup=4)
+    assert [config.learning_rate_at(update) for update in (1, 2, 4, 5, 100)] == [0.5, 1.0, 2.0, 2.0, 2.0]
+    assert dataclasses.replace(config, warmup=0).learning_rate_at(1) == 2.0

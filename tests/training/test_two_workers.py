@@ -1,0 +1,196 @@
+"""A run of two ZeRO-3 workers under Ray Train, held against a bare torch loop in this process."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+
+from jobs.command import InputError
+from model.flamingo import Flamingo, FlamingoBatch
+from shards.dataset import open_dataset
+from shards.errors import DatasetError
+from training.collate import Canvas
+from training.config import TrainingConfig
+from training.loader import Loader
+from training.log import read_log
+from training.loop import sampling_rule
+from training.run import run
+from training.sampling import vocabulary_of
+
+pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
+UPDATES = 20
+
+
+@pytest.fixture(scope="module")
+def config(ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path_factory) -> TrainingConfig:
+    """Of a run that has been made: 20 updates of two workers, with every parameter sharded."""
+    output = tmp_path_factory.mktemp("run") / "output"
+    config = make_config(output, updates=UPDATES, checkpoint_every=5, learning_rate=3e-3, warmup=3)
+    run(config)
+    return config
+
+
+def global_batches(flamingo: Flamingo, config: TrainingConfig, updates: int) -> list[dict[str, FlamingoBatch]]:
+    """The whole batch of every dataset for the first updates."""
+    streams = {}
+    for name, dataset in config.datasets.items():
+        loader = Loader(
+            open_dataset(dataset.uri),
+            rule=sampling_rule(dataset),
+            vocabulary=vocabulary_of(flamingo.tokenizer),
+            canvas=Canvas(size=flamingo.image_size, mean=flamingo.image_mean),
+            seed=config.seed,
+            max_bad_samples=0,
+        )
+        streams[name] = loader.batches(start=0, batch=dataset.batch, rank=0, world=1)
+    return [{name: next(stream).batch for name, stream in streams.items()} for _ in range(updates)]
+
+
+def mean_loss(flamingo: Flamingo, batch: FlamingoBatch) -> torch.Tensor:
+    return cross_entropy(flamingo(batch)[:, :-1].flatten(0, 1), batch.labels[:, 1:].flatten())
+
+
+def train_plainly(config: TrainingConfig, updates: int) -> tuple[Flamingo, list[dict[str, float]], list[float]]:
+    """The same updates in one process, written without the package: the model, losses and gradient norms."""
+    torch.manual_seed(config.seed)
+    flamingo = Flamingo.from_backbones(config.model)
+    named = [(name, parameter) for name, parameter in flamingo.named_parameters() if parameter.requires_grad]
+    decays = [p for name, p in named if ".block." in name and name.endswith("weight") and "norm" not in name]
+    others = [p for _, p in named if all(p is not decayed for decayed in decays)]
+    optimizer = torch.optim.AdamW([{"params": decays, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}])
+    losses, norms = [], []
+    for update, batches in enumerate(global_batches(flamingo, config, updates), start=1):
+        means = {name: mean_loss(flamingo, batch) for name, batch in batches.items()}
+        optimizer.zero_grad()
+        torch.stack([config.datasets[name].weight * mean for name, mean in means.items()]).sum().backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(flamingo.trained_parameters(), 1.0)))
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * min(1.0, update / config.warmup)
+        optimizer.step()
+        losses.append({name: mean.item() for name, mean in means.items()})
+    return flamingo, losses, norms
+
+
+def adapters_at(config: TrainingConfig, update: int) -> dict[str, torch.Tensor]:
+    return load_file(Path(config.output, f"checkpoints/update-{update:09d}/adapters/adapters.safetensors"))
+
+
+def test_updates_equal_those_of_a_bare_torch_loop(config: TrainingConfig):
+    flamingo, losses, norms = train_plainly(config, 5)
+    records = read_log(Path(config.output))[:5]
+
+    for record, loss, norm in zip(records, losses, norms, strict=True):
+        assert record["loss"] == pytest.approx(loss, abs=1e-5)
+        assert record["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert max(norms) > config.clip
+    trained = adapters_at(config, 5)
+    expected = flamingo.adapter_state_dict()
+    assert trained.keys() == expected.keys()
+    for name, value in trained.items():
+        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=0, msg=name)
+
+
+def test_the_run_starts_as_the_frozen_language_model(config: TrainingConfig):
+    torch.manual_seed(config.seed)
+    flamingo = Flamingo.from_backbones(config.model)
+    (batches,) = global_batches(flamingo, config, 1)
+    first = read_log(Path(config.output))[0]
+
+    with torch.no_grad():
+        for name, batch in batches.items():
+            unseeing = dataclasses.replace(batch, media_index=torch.full_like(batch.media_index, -1))
+            assert torch.equal(flamingo(batch), flamingo(unseeing))
+            assert first["loss"][name] == pytest.approx(mean_loss(flamingo, unseeing).item(), abs=1e-6)
+
+
+def test_losses_are_finite_and_fall(config: TrainingConfig):
+    records = read_log(Path(config.output))
+
+    assert [record["update"] for record in records] == list(range(1, UPDATES + 1))
+    for name in config.datasets:
+        losses = torch.tensor([record["loss"][name] for record in records])
+        assert losses.isfinite().all()
+        assert losses[-5:].mean() < losses[:5].mean() - 0.1
+
+
+def test_what_a_run_leaves(config: TrainingConfig):
+    output = Path(config.output)
+    summary = json.loads((output / "summary.json").read_text())
+    flamingo = Flamingo.from_adapters(output / "adapters")
+    trained = sum(parameter.numel() for parameter in flamingo.trained_parameters())
+
+    assert summary["updates"] == UPDATES
+    assert summary["samples"] == {"pages": 80, "pairs": 100, "films": 20}
+    assert (summary["parameters_trained"], summary["parameters"]) == (
+        trained,
+        sum(parameter.numel() for parameter in flamingo.parameters()),
+    )
+    for name, value in adapters_at(config, UPDATES).items():
+        assert torch.equal(flamingo.adapter_state_dict()[name], value)
+    assert list((output / "tensorboard").iterdir())
+    assert not list(output.rglob("*.pt"))
+
+
+def test_a_second_run_changes_nothing_and_says_so(config: TrainingConfig, capsys):
+    files = {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("*")}
+
+    run(config)
+
+    assert "already holds this run's 20 updates; nothing to do" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in Path(config.output).rglob("*")} == files
+
+
+def test_a_run_goes_on_with_one_worker_as_with_two(config: TrainingConfig, tmp_path: Path):
+    output = shutil.copytree(config.output, tmp_path / "output", ignore=shutil.ignore_patterns("ray"))
+    for update in (10, 15, 20):
+        shutil.rmtree(output / f"checkpoints/update-{update:09d}")
+    (output / "checkpoints/update-000000007").mkdir()  # cut off before its manifest
+    continued = dataclasses.replace(config, output=str(output), updates=10, workers=1)
+
+    run(continued)
+
+    records, undisturbed = read_log(output), read_log(Path(config.output))[:10]
+    assert [record["update"] for record in records] == list(range(1, 11))
+    for record, expected in zip(records, undisturbed, strict=True):
+        assert record["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+        assert record["samples_given"] == expected["samples_given"]
+    for name, value in adapters_at(continued, 10).items():
+        torch.testing.assert_close(value, adapters_at(config, 10)[name], atol=1e-5, rtol=0, msg=name)
+
+
+def test_another_runs_output_is_refused(config: TrainingConfig):
+    with pytest.raises(InputError, match=r"belongs to another run: its seed is 0 and this run's is 1"):
+        run(dataclasses.replace(config, seed=1))
+
+
+def test_a_folder_with_something_else_is_refused(config: TrainingConfig, tmp_path: Path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(InputError, match=f"output {tmp_path} is no run's"):
+        run(dataclasses.replace(config, output=str(tmp_path)))
+
+
+def test_a_dataset_without_a_manifest_is_refused(config: TrainingConfig, tmp_path: Path):
+    datasets = {"pages": dataclasses.replace(config.datasets["pages"], uri=str(tmp_path / "none"))}
+    with pytest.raises(DatasetError, match=r"none has no manifest\.json"):
+        run(dataclasses.replace(config, output=str(tmp_path / "output"), datasets=datasets))
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_missing_backbone_is_refused(config: TrainingConfig, tmp_path: Path):
+    model = dataclasses.replace(config.model, vision=str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"model\.vision is '.*none', and there is no such folder"):
+        run(dataclasses.replace(config, output=str(tmp_path / "output"), model=model))
+
+
+def test_a_changed_dataset_is_refused(config: TrainingConfig, tmp_path: Path):
+    output = shutil.copytree(config.output, tmp_path / "output", ignore=shutil.ignore_patterns("ray"))
+    manifest = output / f"checkpoints/update-{UPDATES:09d}/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"films": "', '"films": "0'))
+    with pytest.raises(DatasetError, match="dataset films has changed since the run's update 20"):
+        run(dataclasses.replace(config, output=str(output)))
