@@ -1,9 +1,10 @@
 """`python -m demo.backbones`: trains the demo's nano vision encoder and language model on datasets of its world."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich import print
 from transformers.utils import logging
 
@@ -31,8 +32,11 @@ class BackbonesConfig:
 
 
 def train_backbones(config: BackbonesConfig) -> dict[str, dict[str, float]]:
-    """Trains both and returns the figures of each by its folder's name."""
+    """Trains both and returns the figures of each by its folder's name. Leaves PyTorch with a single thread."""
     logging.disable_progress_bar()
+    # Matrices this small gain little from a second thread, and on busy cores the two wait for each other: the
+    # language model took 432 s with two threads beside other work and 20 s with one.
+    torch.set_num_threads(1)
     figures = {VISION: train_vision(config.pairs, config.output / VISION, config.vision)}
     print(summary(VISION, figures[VISION]))
     uris = (config.pairs, *config.texts)
@@ -51,5 +55,9 @@ def run(config: BackbonesConfig) -> None:
     train_backbones(config)
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_command(BackbonesConfig, run, "Train the demo's nano backbones on datasets.", argv)
+
+
 if __name__ == "__main__":
-    raise SystemExit(run_command(BackbonesConfig, run, "Train the demo's nano backbones on datasets."))
+    raise SystemExit(main())

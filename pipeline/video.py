@@ -47,7 +47,7 @@ class VideoConfig:
     """What decodes; decord has to be installed."""
     deadline_seconds: float = 120.0
     """Time that one file may take to decode, in seconds."""
-    memory_bytes: int = 4_000_000_000
+    memory_bytes: int = 2_000_000_000
     """Address space that decoding one file may take, in bytes."""
     limit: int | None = None
     """Most videos to decode; then an estimate for the whole is printed."""
