@@ -10,7 +10,7 @@ class Answer:
     """A held-out digit and what the trained model said of it."""
 
     label: str
-    """The digit's word, such as `seven`: right is a caption that names it and no other."""
+    """The digit's word, such as `seven`: what `demo.held_out.named` should find in the caption."""
     picture: bytes
     """The held-out digit as PNG."""
     wrong_label: str
