@@ -59,4 +59,9 @@ def worker_resources(config: TrainingConfig) -> dict[str, float]:
 
 def worker_environment(config: TrainingConfig) -> dict[str, str]:
     """What must be set before a worker imports its libraries."""
-    return {"HF_HUB_DISABLE_PROGRESS_BARS": "1"} | ({} if config.gpu else {"DS_ACCELERATOR": "cpu"})
+    return {
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        # DeepSpeed calls functions that torch has renamed.
+        "PYTHONWARNINGS": "ignore::FutureWarning:torch.distributed.c10d_logger",
+        **({} if config.gpu else {"DS_ACCELERATOR": "cpu"}),
+    }

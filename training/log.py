@@ -1,26 +1,22 @@
 """The run's log: a JSON object an update in `log.jsonl`, and the same numbers for TensorBoard."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from shards.location import locate
+
 LOG = "log.jsonl"
 
 
 class RunLog:
-    """Appends records to the log of the run in `folder`, after dropping those beyond `update`.
-
-    A run that goes on from a checkpoint makes the updates behind it once more.
-    """
+    """Appends records to the log of the run in `folder`, from the update behind number `update` on."""
 
     def __init__(self, folder: Path, *, update: int) -> None:
-        path = folder / LOG
-        kept = [record for record in read_log(folder) if record["update"] <= update]
-        path.write_text("".join(map(_line, kept)), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        self._file = (folder / LOG).open("a", encoding="utf-8")
         self._board = SummaryWriter(folder / "tensorboard", purge_step=update + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
@@ -38,14 +34,25 @@ class RunLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The records of the run in `folder`, in order; a last line that was cut is left out."""
+    """The records of the run in `folder`, in order."""
+    return read_log_from(folder, 0)[0]
+
+
+def read_log_from(folder: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
+    """The records from byte `offset` on, and the offset behind them; a last line that is not whole yet is left out."""
     path = folder / LOG
-    return list(_records(path.read_text(encoding="utf-8"))) if path.exists() else []
+    if not path.exists():
+        return [], 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        whole, newline, _ = file.read().rpartition(b"\n")
+    return [json.loads(line) for line in whole.splitlines()], offset + len(whole) + len(newline)
 
 
-def _records(text: str) -> Iterator[dict[str, Any]]:
-    whole, _, _ = text.rpartition("\n")
-    return (json.loads(line) for line in whole.splitlines())
+def trim_log(folder: Path, update: int) -> None:
+    """Drops the records beyond `update`: a run that goes on from a checkpoint makes those updates once more."""
+    kept = [record for record in read_log(folder) if record["update"] <= update]
+    locate(str(folder / LOG)).write("".join(map(_line, kept)).encode())
 
 
 def _line(record: Mapping[str, Any]) -> str:

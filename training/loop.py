@@ -73,6 +73,7 @@ def train(plan: Plan) -> None:
 
 
 def open_log(plan: Plan, model: Flamingo) -> RunLog:
+    """The log of the rank that keeps it, which also notes how many parameters are trained."""
     write_parameter_counts(plan.output, model)  # before ZeRO shards them
     return RunLog(plan.output, update=plan.progress.update)
 

@@ -1,7 +1,7 @@
 """What the terminal shows while workers train: the driver follows the run's log."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.log import read_log
+from training.log import read_log_from
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the log."""
@@ -23,7 +23,7 @@ def follow(folder: Path, *, start: int, stop: int) -> Generator[None]:
     ended = threading.Event()
     console = Console()
     show = _draw_bar if console.is_terminal else _print_lines
-    thread = threading.Thread(target=show, args=(console, folder, start, stop, ended), name="progress")
+    thread = threading.Thread(target=show, args=(console, _new_records(folder, ended), start, stop), name="progress")
     thread.start()
     try:
         yield
@@ -32,23 +32,29 @@ def follow(folder: Path, *, start: int, stop: int) -> Generator[None]:
         thread.join()
 
 
-def _draw_bar(console: Console, folder: Path, start: int, stop: int, ended: threading.Event) -> None:
+def _new_records(folder: Path, ended: threading.Event) -> Iterator[dict[str, Any]]:
+    """The records that are added to the log until the event is set, the last ones too."""
+    _, offset = read_log_from(folder, 0)
+    last_look = False
+    while not last_look:
+        last_look = ended.wait(LOOK_EVERY)
+        records, offset = read_log_from(folder, offset)
+        yield from records
+
+
+def _draw_bar(console: Console, records: Iterator[dict[str, Any]], start: int, stop: int) -> None:
     columns = ("update", MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("starting workers", total=stop, completed=start)
-        while not ended.wait(LOOK_EVERY):
-            for record in read_log(folder)[-1:]:
-                progress.update(task, completed=record["update"], description=describe(record))
+        for record in records:
+            progress.update(task, completed=record["update"], description=describe(record))
 
 
-def _print_lines(console: Console, folder: Path, start: int, stop: int, ended: threading.Event) -> None:
+def _print_lines(console: Console, records: Iterator[dict[str, Any]], start: int, stop: int) -> None:
     every = max(1, (stop - start) // LINES)
-    shown = start
-    while not ended.wait(LOOK_EVERY):
-        for record in read_log(folder):
-            if record["update"] >= shown + every:
-                shown = record["update"]
-                console.print(f"update {shown}/{stop}  {describe(record)}", soft_wrap=True)
+    for record in records:
+        if (record["update"] - start) % every == 0:
+            console.print(f"update {record['update']}/{stop}  {describe(record)}", soft_wrap=True)
 
 
 def describe(record: dict[str, Any]) -> str:

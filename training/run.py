@@ -10,6 +10,7 @@ from training.checkpoint import Progress, last_checkpoint
 from training.config import TrainingConfig
 from training.inputs import check_backbones, check_datasets, with_absolute_paths
 from training.launch import start_workers
+from training.log import trim_log
 from training.loop import Plan
 from training.output import claim, is_finished, print_summary, publish_adapters, write_summary
 from training.progress import follow
@@ -32,6 +33,7 @@ def run(config: TrainingConfig) -> None:
     connect()
     check_shared("output", locate(config.output))
     stop = min(config.updates, progress.update + (config.limit or config.updates))
+    trim_log(Path(config.output), progress.update)
     if progress.update < stop:
         with follow(Path(config.output), start=progress.update, stop=stop):
             start_workers(Plan(config=config, progress=progress, stop=stop))

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from squares import document, write_dataset
 from torch.nn.functional import cross_entropy
 
 from jobs.command import InputError
 from model.flamingo import Flamingo, FlamingoBatch
 from shards.dataset import open_dataset
+from shards.document import Frame, Media, Text
 from shards.errors import DatasetError
 from training.collate import Canvas
 from training.config import TrainingConfig
@@ -162,6 +164,29 @@ def test_a_run_goes_on_with_one_worker_as_with_two(config: TrainingConfig, tmp_p
         assert record["samples_given"] == expected["samples_given"]
     for name, value in adapters_at(continued, 10).items():
         torch.testing.assert_close(value, adapters_at(config, 10)[name], atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+def test_bf16_follows_fp32_roughly(config: TrainingConfig, tmp_path: Path):
+    rough = dataclasses.replace(config, output=str(tmp_path / "output"), precision="bf16", updates=2, limit=1)
+    run(rough)
+    run(dataclasses.replace(rough, limit=None))
+
+    records = read_log(Path(rough.output))
+    assert [record["update"] for record in records] == [1, 2]
+    for record, expected in zip(records, read_log(Path(config.output))[:2], strict=True):
+        assert record["loss"] == pytest.approx(expected["loss"], abs=0.05)
+    optimizer = load_file(Path(rough.output, "checkpoints/update-000000002/optimizer.safetensors"))
+    assert {value.dtype for value in optimizer.values()} == {torch.float32}
+
+
+def test_what_stops_a_worker_stops_the_run_in_a_sentence(config: TrainingConfig, tmp_path: Path):
+    picture = Frame(data=b"no picture", format="png", width=1, height=1)
+    bad = [document(n, Media(kind="image", frames=(picture,)), Text(text="a square")) for n in range(4)]
+    pairs = dataclasses.replace(config.datasets["pairs"], uri=write_dataset(tmp_path / "pairs", bad))
+
+    with pytest.raises(DatasetError, match=r"bad samples \(picture_undecodable 11\) .* at most 10 are allowed"):
+        run(dataclasses.replace(config, output=str(tmp_path / "output"), datasets={"pairs": pairs}))
 
 
 def test_another_runs_output_is_refused(config: TrainingConfig):
