@@ -146,8 +146,8 @@ def training_section(log: Path) -> str:
     charts = "\n".join([*loss_charts(records), gate_chart(records)])
     return (
         "<p>Loss in nats a token, a chart for each dataset: faint each update, bold the mean of the last "
-        f"{SMOOTHING}. Gates begin at 0, where the model is the frozen language model; tanh of each, drawn here, is the "
-        "share of its block's output that reaches it.</p>"
+        f"{SMOOTHING}. Gates begin at 0, where the model is the frozen language model; tanh of each, drawn here, is "
+        "the share of its block's output that reaches it.</p>"
         f'<div class="charts">{charts}</div>'
     )
 
