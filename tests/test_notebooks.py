@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom on a small dataset, and what a page said cannot act in its output."""
 
+import ast
 from html import escape
 from pathlib import Path
 
@@ -84,3 +85,13 @@ def test_a_notebook_is_committed_without_outputs_and_named_in_the_readme(path):
     notebook = nbformat.read(path, as_version=4)
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in notebook.cells)
     assert path.name in (NOTEBOOKS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_needs_the_data_and_shards_alone(path):
+    cells = nbformat.read(path, as_version=4).cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    ours = {folder.parent.name for folder in NOTEBOOKS.parent.glob("*/__init__.py")}
+    assert {module.partition(".")[0] for module in modules} & ours == {"shards"}
