@@ -124,12 +124,13 @@ def bullets(exhibits: Sequence[Exhibit], address: Address, random: Random) -> st
 
 
 def prose_before(exhibits: Sequence[Exhibit], address: Address, random: Random) -> str:
-    """Paragraphs that announce the picture that follows them, each picture a link to its larger copy."""
+    """Paragraphs that announce the picture that follows them, and at the end a link to a picture's larger copy."""
     remarks = say_each(ABOUT_NEXT, [exhibit.digit for exhibit in exhibits], random)
-    return "\n".join(
-        f'<p>{escape(remark)}</p>\n<p><a href="{address(exhibit.large)}">{image(exhibit, address)}</a></p>'
+    pictures = "\n".join(
+        f"<p>{escape(remark)}</p>\n<p>{image(exhibit, address)}</p>"
         for exhibit, remark in zip(exhibits, remarks, strict=True)
     )
+    return f'{pictures}\n<p><a href="{address(exhibits[-1].large)}">The last picture in a larger size</a></p>'
 
 
 def prose_after(exhibits: Sequence[Exhibit], address: Address, random: Random) -> str:

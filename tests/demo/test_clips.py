@@ -1,4 +1,5 @@
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ def clips(tmp_path_factory):
     return write_clips(tmp_path_factory.mktemp("clips"), count=5)
 
 
-def decode(film):
+def decode(film: Path):
     with av.open(film) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
