@@ -35,7 +35,7 @@ def train_backbones(config: BackbonesConfig) -> dict[str, dict[str, float]]:
     """Trains both and returns the figures of each by its folder's name. Leaves PyTorch with a single thread."""
     logging.disable_progress_bar()
     # Matrices this small gain little from a second thread, and on busy cores the two wait for each other: the
-    # language model took 432 s with two threads beside other work and 20 s with one.
+    # language model took 432 s with two threads beside other work and 22 s with one.
     torch.set_num_threads(1)
     figures = {VISION: train_vision(config.pairs, config.output / VISION, config.vision)}
     print(summary(VISION, figures[VISION]))
