@@ -6,8 +6,6 @@ tensors by parameter name, so it can be loaded by any number of workers.
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import deepspeed
@@ -17,36 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 
-from shards.errors import DatasetError
 from shards.location import locate
 from training.engine import ShardedFlamingo
+from training.plan import ADAPTERS, MANIFEST, Progress
 
-CHECKPOINTS = "checkpoints"
-ADAPTERS = "adapters"
 OPTIMIZER = "optimizer.safetensors"
-MANIFEST = "manifest.json"
 MASTER, MOMENTS = "master", ("exp_avg", "exp_avg_sq")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run is."""
-
-    update: int
-    """Updates made."""
-    given: Mapping[str, int]
-    """Samples that each dataset has given, to all workers together: the whole state of its loader."""
-    datasets: Mapping[str, str]
-    """The SHA-256 of each dataset's manifest, since the order of samples follows from it."""
-
-    def check_datasets(self, found: Mapping[str, str]) -> None:
-        """Raises DatasetError if a dataset is no longer the one that the run began with."""
-        for name, sha256 in self.datasets.items():
-            if found.get(name) != sha256:
-                raise DatasetError(
-                    f"dataset {name} has changed since the run's update {self.update}: its manifest's sha256 is "
-                    f"{found.get(name)} and was {sha256}; restore it, or begin a new run in another output folder"
-                )
 
 
 def save_checkpoint(flamingo: ShardedFlamingo, folder: Path, progress: Progress) -> None:
@@ -75,24 +49,6 @@ def load_optimizer(flamingo: ShardedFlamingo, folder: Path, update: int) -> None
         optimizer.set_local_hp_param(_share(state[f"{name}.{MASTER}"], length), parameter)
         for moment in MOMENTS:
             optimizer.set_local_hp_param(_share(state[f"{name}.{moment}"], length), parameter, moment)
-
-
-def last_checkpoint(output: Path) -> Progress | None:
-    """The progress at the last whole checkpoint of the run in `output`, or None where there is none.
-
-    Raises DatasetError if its manifest is not one of this program's.
-    """
-    whole = sorted(output.glob(f"{CHECKPOINTS}/update-*/{MANIFEST}"))
-    if not whole:
-        return None
-    try:
-        return Progress(**json.loads(whole[-1].read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"{whole[-1]} is not a checkpoint's manifest: {error}") from None
-
-
-def checkpoint_folder(output: Path, update: int) -> Path:
-    return output / CHECKPOINTS / f"update-{update:09d}"
 
 
 def _optimizer_state(flamingo: ShardedFlamingo) -> dict[str, Tensor]:

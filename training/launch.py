@@ -9,7 +9,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from jobs.command import InputError
 from shards.errors import DatasetError
 from training.config import TrainingConfig
-from training.loop import Plan, train
+from training.plan import Plan
 
 
 def start_workers(plan: Plan) -> None:
@@ -44,6 +44,9 @@ def start_workers(plan: Plan) -> None:
 
 def train_in_worker(settings: dict[str, Plan]) -> None:
     """Ray Train hands over a dictionary."""
+    # Only here: DeepSpeed looks at DS_ACCELERATOR when it is imported, and the driver needs none of it.
+    from training.loop import train
+
     train(settings["plan"])
 
 

@@ -7,7 +7,6 @@ media works on a dummy, and a loss of weight zero still goes backward.
 import resource
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,15 @@ from jobs.command import InputError
 from model.flamingo import Flamingo
 from model.loss import IGNORED, token_loss
 from shards.dataset import open_dataset
-from training.checkpoint import ADAPTERS, Progress, checkpoint_folder, load_optimizer, save_checkpoint
+from training.checkpoint import load_optimizer, save_checkpoint
 from training.collate import Canvas
 from training.config import DatasetConfig, TrainingConfig
 from training.engine import ShardedFlamingo, shard, sum_over_ranks
 from training.loader import LoadedBatch, Loader, prefetched
 from training.log import RunLog
 from training.output import write_parameter_counts
+from training.plan import ADAPTERS, Plan, Progress, checkpoint_folder
 from training.sampling import SamplingRule, vocabulary_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a group of workers is started for."""
-
-    config: TrainingConfig
-    """With absolute paths."""
-    progress: Progress
-    """Where to begin."""
-    stop: int
-    """The update to stop after."""
-
-    @property
-    def output(self) -> Path:
-        return Path(self.config.output)
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """What to begin with, or None for new adapters."""
-        return checkpoint_folder(self.output, self.progress.update) if self.progress.update else None
 
 
 def train(plan: Plan) -> None:

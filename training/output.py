@@ -13,9 +13,9 @@ from rich.table import Table
 from jobs.command import InputError
 from model.flamingo import Flamingo
 from shards.location import locate
-from training.checkpoint import ADAPTERS, Progress, checkpoint_folder
 from training.config import TrainingConfig
 from training.log import read_log
+from training.plan import ADAPTERS, Progress, checkpoint_folder
 
 RUN = "run.json"
 PARAMETERS = "parameters.json"

@@ -6,13 +6,12 @@ from pathlib import Path
 from jobs.command import run_command
 from jobs.connect import check_shared, connect
 from shards.location import locate
-from training.checkpoint import Progress, last_checkpoint
 from training.config import TrainingConfig
 from training.inputs import check_backbones, check_datasets, with_absolute_paths
 from training.launch import start_workers
 from training.log import trim_log
-from training.loop import Plan
 from training.output import claim, is_finished, print_summary, publish_adapters, write_summary
+from training.plan import Plan, Progress, last_checkpoint
 from training.progress import follow
 
 
