@@ -1,5 +1,6 @@
 """The connection to Ray, and which paths mean the same thing on every machine of the cluster."""
 
+import logging
 import os
 import secrets
 
@@ -18,6 +19,8 @@ def connect() -> None:
 
     It never joins a cluster that merely runs on this machine.
     """
+    # Which operators a plan has is Ray's business; its progress, its warnings and its errors are the user's.
+    logging.getLogger("ray.data._internal.execution.streaming_executor").setLevel(logging.WARNING)
     if not ray.is_initialized():
         ray.init(address=os.environ.get("RAY_ADDRESS") or "local", log_to_driver=True)
 

@@ -44,4 +44,4 @@ def print_estimate(
     gigabytes = sum(shard.bytes for shard in manifest.shards) * factor / 1e9
     hours = (time.monotonic() - output.started) * factor / 3600
     known = "at least " if at_least else ""
-    print(f"The whole, {known}{total:,} {unit}, would take about {gigabytes:,.3f} GB and {hours:,.2f} h at this rate.")
+    print(f"The whole, {known}{total:,} {unit}, would take about {gigabytes:,.3g} GB and {hours:,.3g} h at this rate.")

@@ -56,6 +56,7 @@ def documents_of_archive(
     location = locate(path)
     with location.filesystem.open_input_file(location.path) as file:
         contents = _read_contents(file, location.name, tally)
+        tally.count("pages_in_archives", len(contents.pages))
         for url, offset in list(contents.pages.items())[:limit]:
             tally.count("pages")
             payload, content_type = _read_payload(file, offset)

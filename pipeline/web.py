@@ -73,7 +73,8 @@ def run(config: WebConfig) -> None:
         config.output, "pipeline.web", without(config, "output", "limit", "max_depth", "allow_network", "fetch")
     )
     if config.warc:
-        commits, total = _run_archives(output, config, archives), 0
+        commits = _run_archives(output, config, archives)
+        total = sum(commit.counts.get("pages_in_archives", 0) for commit in commits)
     else:
         commits, total = _run_levels(output, config, addresses)
     manifest, changed = finish(output, commits)
