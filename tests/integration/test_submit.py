@@ -86,9 +86,12 @@ def cluster() -> Iterator[Cluster]:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         },
     )
-    ports = (f"--port={made.port}", f"--dashboard-port={made.dashboard}", f"--temp-dir={made.folder}")
-    with made.started(BIN / "ray", "start", "--head", "--block", "--disable-usage-stats", "--num-cpus=2", *ports):
+    agent = free_port()  # its usual port may be that of the session's cluster
+    ports = (f"--port={made.port}", f"--dashboard-port={made.dashboard}", f"--dashboard-agent-listen-port={agent}")
+    head = ("--head", "--block", "--disable-usage-stats", "--num-cpus=2", f"--temp-dir={made.folder}")
+    with made.started(BIN / "ray", "start", *head, *ports):
         wait_until_listening(made.dashboard)
+        wait_until_listening(agent)
         yield made
     shutil.rmtree(made.folder, ignore_errors=True)
 
@@ -137,7 +140,8 @@ def test_an_output_that_one_node_does_not_see_is_refused(cluster, tmp_path):
     """The second node has another file system at the place of the output: a mount of its own."""
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("this user may not make a mount namespace, which gives a node a file system of its own")
-    join = f"ray start --address=127.0.0.1:{cluster.port} --block --num-cpus=1"
+    agent = f"--dashboard-agent-listen-port={free_port()}"
+    join = f"ray start --address=127.0.0.1:{cluster.port} --block --num-cpus=1 {agent}"
     script = f"mount -t tmpfs none {tmp_path} && exec {join}"
     with cluster.started("unshare", "--mount", "sh", "-c", script):
         until_two = "import ray, time; ray.init()\nwhile len(ray.nodes()) < 2: time.sleep(0.2)"
