@@ -143,6 +143,9 @@ def test_a_folder_of_videos(material, tmp_path):
     assert [frame.seconds for frame in clip.frames] == [float(n) for n in range(len(clip.frames))]
     assert len(clip.frames) == math.ceil(found["cockatoo.mp4"].measures["seconds"])
     assert dataset.manifest.drops == {"video_not_a_video": 1, "video_no_text": 1}
+    before = state(tmp_path / "out")
+    assert video.main(["--input", str(folder), "--output", str(tmp_path / "out")]) == 0
+    assert state(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What becomes of the bytes of an image."""
 
 import io
+import random
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pipeline.images import ImageConfig, ImageError, make_frame
 from pipeline.rules.image import aspect, colour_spread, shorter_side
 
 CONFIG = ImageConfig()
+REASONS = {"not_an_image", "too_many_pixels", "broken_image", "small_side", "aspect", "single_colour"}
 
 
 def picture(width: int = 100, height: int = 80, mode: str = "RGB") -> Image.Image:
@@ -114,7 +116,24 @@ def test_odd_real_images_give_a_frame_or_a_reason(material: Path):
             kept += 1
             assert opened(frame.data).mode == "RGB"
     assert kept >= 10
-    assert reasons <= {"not_an_image", "too_many_pixels", "broken_image", "small_side", "aspect", "single_colour"}
+    assert reasons <= REASONS
+
+
+def test_mutated_images_give_a_frame_or_a_reason(material: Path):
+    originals = [path.read_bytes() for path in sorted((material / "images-captions" / "odd").iterdir())]
+    originals = [data for data in originals if len(data) < 300_000]
+    choice = random.Random(20261121)
+    for _ in range(300):
+        data = bytearray(choice.choice(originals))
+        for _ in range(choice.randrange(1, 20)):
+            if data:
+                data[choice.randrange(len(data))] = choice.randrange(256)
+        try:
+            frame = make_frame(bytes(data), ImageConfig(max_pixels=4_000_000))
+        except ImageError as error:
+            assert error.reason in REASONS
+        else:
+            assert frame.data.startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize(("field", "value"), [("min_side", 0), ("max_aspect", 0.5), ("quality", 96)])

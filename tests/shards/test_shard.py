@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import random
 import tarfile
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from shards.errors import DatasetError
 from shards.location import locate
 from shards.manifest import Commit, merge, read_commits, write_manifest
 from shards.schema import decode_document, encode_document, member_names
-from shards.shard import read_document, write_shard
+from shards.shard import read_document, read_shard, write_shard
 
 
 def frame(data: bytes = b"jpeg", **fields: object) -> Frame:
@@ -213,3 +214,20 @@ def test_merging_orders_commits_and_adds_counts():
 def test_keys_depend_on_where_their_parts_end():
     assert document_key("ab", "c") != document_key("a", "bc")
     assert len(document_key("x")) == 32
+
+
+def test_a_mutated_shard_gives_documents_or_a_dataset_error(tmp_path):
+    write_shard(locate(str(tmp_path)), "s", [document(str(n)) for n in range(3)])
+    whole = (tmp_path / "s.tar").read_bytes()
+    choice = random.Random(20261121)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(whole[: choice.randrange(1, len(whole))] if choice.random() < 0.3 else whole)
+        for _ in range(choice.randrange(1, 30)):
+            data[choice.randrange(len(data))] = choice.randrange(256)
+        (tmp_path / "s.tar").write_bytes(data)
+        try:
+            assert all(isinstance(found, Document) for found in read_shard(locate(str(tmp_path / "s.tar"))))
+        except DatasetError as error:
+            refused += "s.tar" in str(error)
+    assert refused > 100
