@@ -1,0 +1,1 @@
+"""Measurements against real material and against peers; run by hand, imported by nothing."""
