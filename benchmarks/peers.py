@@ -19,7 +19,8 @@ INLINE = frozenset(
     "var wbr".split()
 )
 """Elements of HTML and of trafilatura's XML that stand within a word or sentence."""
-UNSEEN = frozenset("head script style noscript template".split())
+UNSEEN = frozenset("title script style noscript template".split())
+"""Not `head`: in trafilatura's XML that is a heading."""
 
 Block = dict[str, Any]
 
@@ -51,8 +52,8 @@ def missing_peers() -> list[str]:
 def _peers() -> Iterator[Extractor]:
     missing = missing_peers()
     if "trafilatura" not in missing:
-        yield Extractor(name="trafilatura", run=_trafilatura(include_images=True), blocks=_xml_blocks)
-        yield Extractor(name="trafilatura, text alone", run=_trafilatura(include_images=False), blocks=_xml_blocks)
+        yield Extractor(name="trafilatura", run=_trafilatura(include_images=True), blocks=xml_blocks)
+        yield Extractor(name="trafilatura, text alone", run=_trafilatura(include_images=False), blocks=xml_blocks)
     if "readability-lxml" not in missing:
         yield Extractor(name="readability-lxml", run=_readability(), blocks=_html_blocks)
 
@@ -95,7 +96,8 @@ def _page_blocks(page: Page) -> list[Block]:
     ]
 
 
-def _xml_blocks(xml: str | None) -> list[Block]:
+def xml_blocks(xml: str | None) -> list[Block]:
+    """The blocks of trafilatura's XML; None is its word for a page without content."""
     return _tree_blocks(lxml.etree.fromstring(xml.encode()).find("main")) if xml else []
 
 

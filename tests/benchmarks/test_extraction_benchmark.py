@@ -9,7 +9,7 @@ import pytest
 from benchmarks.extraction import main
 from benchmarks.labelled_images import score_labelled
 from benchmarks.pages import SavedPage
-from benchmarks.peers import installed_extractors
+from benchmarks.peers import installed_extractors, xml_blocks
 from benchmarks.scores import in_wcxb_mix
 from benchmarks.speed import cpu_seconds, share_of
 
@@ -103,6 +103,16 @@ def test_the_bare_walk_keeps_everything_and_cuts_no_word():
     assert before["text"].split() == ["a", "bcd"]
     assert image["url"] == "i.png"
     assert after["text"].split() == ["e", "f"]
+
+
+def test_of_a_peer_headings_are_kept_as_well():
+    xml = (
+        "<doc><main><head>A</head><p>b <hi>c</hi>d</p><graphic src='i.png'/></main><comments><p>no</p></comments></doc>"
+    )
+    text, image = xml_blocks(xml)
+    assert text["text"].split() == ["A", "b", "cd"]
+    assert image["url"] == "i.png"
+    assert xml_blocks(None) == []
 
 
 def test_labelled_images_count_once_and_optional_ones_not_at_all(tmp_path):
