@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from pipeline.addresses import canonical
 from pipeline.assemble import assemble, wanted_images
 from pipeline.extract import ImageReference, Page, extract
 from pipeline.fetch import FetchConfig, Fetcher, FetchError, fetcher_on_a_loop
@@ -34,9 +35,15 @@ def documents_of_pages(
     with fetcher_on_a_loop(fetch, allow_network) as (runner, fetcher):
         for start in range(0, len(addresses), WINDOW):
             pages = runner.run(_fetch_pages(fetcher, addresses[start : start + WINDOW], fetch.page_bytes, tally))
-            for page in pages.values():
-                tally.links.update(link for link in page.links if urlsplit(link).netloc == follow_host)
+            if follow_host:
+                tally.links.update(itertools.chain.from_iterable(_links(page, follow_host) for page in pages.values()))
             yield from runner.run(_documents(fetcher, pages, fetch.image_bytes, image, min_words, tally))
+
+
+def _links(page: Page, host: str) -> Iterator[str]:
+    """The addresses on `host` that the page links to."""
+    addresses = (canonical(link, page.base) for link in page.links)
+    return (address for address in addresses if address and urlsplit(address).netloc == host)
 
 
 async def _fetch_pages(fetcher: Fetcher, addresses: Sequence[str], most_bytes: int, tally: Tally) -> dict[str, Page]:
