@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -95,8 +96,8 @@ def read_pages(config: SalienceConfig) -> Iterator[Marked]:
                     url=item.get("url") or "",
                     html=gzip.decompress(path.read_bytes()),
                     content=item["articleBody"],
-                    pictures=frozenset(sum(label["content"], [])) if label else None,
-                    optional=frozenset(sum(label.get("optional", []), [])) if label else frozenset(),
+                    pictures=frozenset(chain.from_iterable(label["content"])) if label else None,
+                    optional=frozenset(chain.from_iterable(label.get("optional", []))) if label else frozenset(),
                 )
     for folder in sorted((pages / "readability").iterdir()):
         if (folder / "source.html").exists():
@@ -178,7 +179,7 @@ def fit(features: Floats, targets: Floats, weights: Floats, widths: Sequence[int
     x = (x - mean) / scale
     sizes = [x.shape[1], *widths, 1]
     layers: list[nn.Module] = []
-    for number, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for number, (inputs, outputs) in enumerate(pairwise(sizes)):
         layers += [nn.Dropout(0.3 if number < 2 else 0.0), nn.Linear(inputs, outputs), nn.ReLU()]
     network = nn.Sequential(*layers[:-1])
     batch = 512
