@@ -134,7 +134,7 @@ def prepare(page: Marked) -> Prepared | None:
         segments=segments,
         features=text_features(segments, page.html, page.url),
         words=counts.astype(np.float32),
-        found=hits / np.maximum(counts, 1),
+        found=(hits / np.maximum(counts, 1)).astype(np.float32),
         pictures=np.asarray([_picture_target(image, page, base) for image in segments.elements], np.float32),
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
         wanted=Counter(wanted),
@@ -200,8 +200,8 @@ def fit(features: Floats, targets: Floats, weights: Floats, widths: Sequence[int
 def _unscaled(network: nn.Module, mean: Tensor, scale: Tensor) -> nn.Module:
     first = next(module for module in network.modules() if isinstance(module, nn.Linear))
     with torch.no_grad():
-        first.weight /= scale
-        first.bias -= first.weight @ mean
+        first.weight.div_(scale)
+        first.bias.sub_(first.weight @ mean)
     return network
 
 
@@ -231,7 +231,7 @@ def say_by_folds(pages: Sequence[Prepared], config: SalienceConfig, folds: int) 
     said: list[Floats] = [np.zeros(0, np.float32)] * len(pages)
     for number in range(folds):
         network = fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config)
-        for index in np.flatnonzero(fold == number):
+        for index in np.flatnonzero(fold == number).tolist():
             said[index] = chances(network, pages[index].features)
     return said
 
