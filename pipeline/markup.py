@@ -12,6 +12,9 @@ from pipeline.addresses import canonical
 
 MOST_BYTES = 10_000_000
 """A longer page is cut here."""
+NESTING_TAGS = re.compile(r"<(?!/?(?:p|h[1-6]|br|img|title|meta|base)\b)[^<>]*>", re.IGNORECASE)
+CODE = re.compile(r"<(script|style)\b", re.IGNORECASE)
+ALL_TAGS = re.compile(r"<[^<>]*>")
 OPT_OUT = frozenset(("noindex", "noai", "noimageai", "noimageindex"))
 UNPARSABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\ud800-\udfff]")
 """XML 1.0 has no place for most control characters, and libxml2 stops at a NUL."""
@@ -35,13 +38,39 @@ def decode(html: bytes, content_type: str | None) -> tuple[str, str]:
 
 
 def parse(text: str) -> Any:
-    """The root element of the page; an empty page where there is none."""
+    """The root element of the page; an empty page where there is none.
+
+    libxml2 drops what is nested deeper than 2,048 elements, and all that follows it. Such a page is read once more
+    without the tags that nest, and if that is not enough, as plain text.
+    """
+    text = UNPARSABLE.sub(" ", text)
+    tree, complete = _parse(text)
+    for tags in (NESTING_TAGS, ALL_TAGS):
+        if complete:
+            break
+        tree, complete = _parse(tags.sub(" ", without_code(text)))
+    return tree
+
+
+def without_code(text: str) -> str:
+    """The page without its scripts and style sheets. By two searches, since one lazy pattern takes quadratic time."""
+    kept, position = [], 0
+    while start := CODE.search(text, position):
+        kept.append(text[position : start.start()])
+        end = re.compile(f"</{start.group(1)}", re.IGNORECASE).search(text, start.end())
+        position = end.start() if end else len(text)
+    return "".join([*kept, text[position:]])
+
+
+def _parse(text: str) -> tuple[Any, bool]:
+    """The root element, and whether libxml2 went all the way down."""
     parser = lxml.html.HTMLParser(encoding="utf-8", huge_tree=True)
     try:
-        tree = lxml.html.document_fromstring(UNPARSABLE.sub(" ", text).encode("utf-8"), parser=parser)
+        tree = lxml.html.document_fromstring(text.encode("utf-8"), parser=parser)
     except (lxml.etree.LxmlError, ValueError):
         tree = lxml.html.document_fromstring(b"<html><body></body></html>")
-    return tree.getroottree().getroot()
+    complete = not any("Excessive depth" in entry.message for entry in parser.error_log)
+    return tree.getroottree().getroot(), complete
 
 
 def base_address(tree: Any, url: str) -> str:

@@ -162,6 +162,17 @@ def test_no_bytes_raise(data):
     extract(data, "not an address", "text/html; charset=nonsense")
 
 
+@pytest.mark.parametrize(("tag", "depth"), [("div", 2_000), ("div", 100_000), ("p", 100_000), ("h1", 100_000)])
+def test_content_nested_beyond_libxml2_is_kept(tag, depth):
+    nested = f"<{tag}>" * depth + f"<p>{AFTER}</p>" + f"</{tag}>" * depth
+    html = f"<body><script>var no = 1</script><p>{BEFORE}</p>{nested}<p>The end, and the last word of it.</p></body>"
+    text = "\n".join(block.text for block in extract(html.encode(), URL).blocks if isinstance(block, TextBlock))
+    assert BEFORE in text
+    assert AFTER in text
+    assert "The end" in text
+    assert "var no" not in text
+
+
 def test_mutated_real_pages_never_raise_and_blocks_are_well_formed(material):
     pages = [path.read_bytes() for path in sorted((material / "pages" / "readability").glob("*/source.html"))[:20]]
     pages += [gzip.decompress(path.read_bytes()) for path in sorted((material / "pages" / "aeb").glob("*.gz"))[:5]]
