@@ -89,7 +89,7 @@ def finish(output: Output, commits: Sequence[Commit]) -> tuple[Manifest, bool]:
         if standing == merged:
             return standing, False
     manifest = write_manifest(output.location, merged)
-    _remove_strays(output.location, manifest)
+    _remove_strays(output.location)
     return manifest, True
 
 
@@ -129,9 +129,14 @@ def _check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
         )
 
 
-def _remove_strays(location: Location, manifest: Manifest) -> None:
-    """Deletes what a killed run left behind: partial files, and shards that no commit names."""
-    named = {f"{shard.name}{suffix}" for shard in manifest.shards for suffix in (".tar", ".parquet")}
+def _remove_strays(location: Location) -> None:
+    """Deletes what a killed run left behind: partial files, and shards that no commit names.
+
+    A commit's shards stay even where this manifest leaves them out, as after a run with a smaller `--limit`: the
+    commit says that they stand.
+    """
+    committed = {shard.name for commit in read_commits(location) for shard in commit.shards}
+    named = {f"{name}{suffix}" for name in committed for suffix in (".tar", ".parquet")}
     for name in location.files():
         if name.endswith(".partial") or (name.endswith((".tar", ".parquet")) and name not in named):
             location.filesystem.delete_file(f"{location.path}/{name}")

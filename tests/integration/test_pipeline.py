@@ -123,6 +123,12 @@ def test_a_limit_ends_with_an_estimate_and_the_whole_goes_on_from_there(site, ph
     pictures = [path for path in site.requests[asked:] if path != "/robots.txt"]
     assert sorted(pictures) == ["/2.webp", "/3.webp", "/4.webp", "/5.webp"]
 
+    asked = len(site.requests)
+    for limit, documents in ((["--limit", "2"], 2), ([], 6)):
+        assert pairs.main([*argv, *limit]) == 0
+        assert len(list(open_dataset(str(tmp_path / "out")).documents())) == documents
+    assert len(site.requests) == asked, "what is committed is not fetched again, whatever the limit was in between"
+
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_folder_of_videos(material, tmp_path):
