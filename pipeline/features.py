@@ -6,14 +6,14 @@ prefix sums, since the segments of a container, and those within reach of a segm
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segments import CLASSES, TAGS, Segments
+from pipeline.segments import CLASSES, CONTAINER_TAG, CONTAINER_TAGS, TAGS, Chains, Segments, chains
 
 Floats = NDArray[np.float32]
-OWNERS = {tag: number for number, tag in enumerate((*TAGS, "div", "body", "other"))}
 PAGE_MARKS = (
     (b'"NewsArticle"', b'"Article"', b'"BlogPosting"', b'"TechArticle"', b'"ReportageNewsArticle"'),
     (b'"@type":"Product"', b'"@type": "Product"', b"schema.org/Product"),
@@ -57,16 +57,17 @@ _ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
 def text_features(segments: Segments, html: bytes, url: str) -> Floats:
     """float32[segment, feature] for the model of text."""
     own, chars = own_columns(segments)
+    grouped = chains(segments)
     page = page_columns(segments, own, chars, html, url)
     groups = [
         own,
         place_columns(segments, chars),
-        one_hot([OWNERS.get(owner, len(OWNERS) - 1) for owner in segments.owners], len(OWNERS)),
+        bits([CONTAINER_TAG.get(owner, CONTAINER_TAG["div"]) for owner in segments.owners], len(CONTAINER_TAGS)),
         bits(segments.tags, len(TAGS)),
         bits(segments.classes, len(CLASSES)),
-        container_columns(segments, own, chars),
+        container_columns(segments, grouped, own, chars),
         neighbour_columns(own),
-        candidate_columns(segments, chars, own),
+        candidate_columns(segments, grouped, chars, own),
         np.broadcast_to(page, (len(segments), len(page))),
     ]
     return np.concatenate(groups, axis=1, dtype=np.float32)
@@ -74,27 +75,19 @@ def text_features(segments: Segments, html: bytes, url: str) -> Floats:
 
 def own_columns(segments: Segments) -> tuple[Floats, Floats]:
     """What each segment says of itself, float32[segment, 14], and its characters, float32[segment]."""
-    texts = segments.texts
-    count = len(texts)
-    chars = np.fromiter(map(len, texts), np.float32, count)
-    words = np.fromiter((text.count(" ") + 1 if text else 0 for text in texts), np.float32, count)
-    commas = np.fromiter((text.count(",") + text.count("、") + text.count("，") for text in texts), np.float32, count)
-    stops = np.fromiter(
-        (text.count(". ") + text.count("? ") + text.count("! ") + text.count("。") for text in texts), np.float32, count
-    )
-    ends = np.fromiter((text != "" and text[-1] in '.!?…。！？"”' for text in texts), np.float32, count)
-    digits = np.fromiter(
-        (sum(map(text.count, "0123456789")) if len(text) < 200 else 0 for text in texts), np.float32, count
-    )
+    texts, count = segments.texts, len(segments)
+    letters = Letters(texts)
+    chars = letters.lengths.astype(np.float32)
+    words = np.where(chars > 0, letters.count(letters.among(" \n")) + 1, 0)
     occurrences = Counter(texts)
     columns = [
         np.log1p(chars) / 5,
         np.log1p(words) / 4,
         np.asarray(segments.linked, np.float32) / np.maximum(chars, 1),
-        5 * commas / np.maximum(words, 1),
-        np.log1p(stops),
-        ends,
-        digits / np.maximum(chars, 1),
+        5 * letters.count(letters.among(",、，")) / np.maximum(words, 1),
+        np.log1p(letters.count(letters.sentence_ends())),
+        np.fromiter((text != "" and text[-1] in '.!?…。！？"”' for text in texts), np.float32, count),
+        letters.count((letters.codes >= ord("0")) & (letters.codes <= ord("9"))) / np.maximum(chars, 1),
         np.fromiter((text[:40].isupper() for text in texts), np.float32, count),
         np.fromiter((text[:1].islower() for text in texts), np.float32, count),
         np.fromiter((occurrences[text] > 1 for text in texts), np.float32, count),
@@ -104,6 +97,32 @@ def own_columns(segments: Segments) -> tuple[Floats, Floats]:
         chars < 25,
     ]
     return np.stack(columns, axis=1).astype(np.float32), chars
+
+
+class Letters:
+    """All texts of a page as one array of code points, so that counting is done once for all."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        joined = "".join(texts).encode("utf-32-le", "surrogatepass")
+        self.codes = np.frombuffer(joined, np.uint32)
+        self.lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self._ends = np.cumsum(self.lengths)
+
+    def among(self, characters: str) -> NDArray[np.bool_]:
+        """bool[letter]: which are one of `characters`."""
+        return np.isin(self.codes, np.array([ord(character) for character in characters], np.uint32))
+
+    def sentence_ends(self) -> NDArray[np.bool_]:
+        """bool[letter]: a stop with white space behind it, or an ideographic one."""
+        stops, spaces = self.among(".?!"), self.codes == ord(" ")
+        stops[:-1] &= spaces[1:]
+        stops[-1:] = False
+        return stops | (self.codes == ord("。"))
+
+    def count(self, chosen: NDArray[np.bool_]) -> Floats:
+        """float32[text]: how many of the chosen letters each text has."""
+        sums = np.concatenate([[0], np.cumsum(chosen)])
+        return (sums[self._ends] - sums[self._ends - self.lengths]).astype(np.float32)
 
 
 def place_columns(segments: Segments, chars: Floats) -> Floats:
@@ -123,7 +142,7 @@ def place_columns(segments: Segments, chars: Floats) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def container_columns(segments: Segments, own: Floats, chars: Floats) -> Floats:
+def container_columns(segments: Segments, grouped: Chains, own: Floats, chars: Floats) -> Floats:
     """What the containers around each segment hold, level by level, and what their tags and classes are."""
     starts, ends = np.asarray(segments.starts), np.asarray(segments.ends)
 
@@ -145,9 +164,9 @@ def container_columns(segments: Segments, own: Floats, chars: Floats) -> Floats:
         total(own[:, 9]) / np.maximum(number, 1),
     ]
     measures = np.stack(columns, axis=1).astype(np.float32)
-    classes = bits(segments.container_classes, len(CLASSES))
-    tags = one_hot([OWNERS.get(tag, len(OWNERS) - 1) for tag in segments.container_tags], len(OWNERS))
-    parents, container = np.asarray(segments.parents), np.asarray(segments.containers)
+    classes = bits(grouped.classes, len(CLASSES))
+    tags = bits(grouped.tags, len(CONTAINER_TAGS))
+    parents, container = np.asarray(grouped.parents), np.asarray(segments.containers)
     groups: list[Floats] = []
     for level in range(LEVELS):
         groups.append(measures[container])
@@ -168,9 +187,9 @@ def neighbour_columns(own: Floats) -> Floats:
     return np.concatenate(groups, axis=1)
 
 
-def candidate_columns(segments: Segments, chars: Floats, own: Floats) -> Floats:
+def candidate_columns(segments: Segments, grouped: Chains, chars: Floats, own: Floats) -> Floats:
     """Each segment against the container that Readability's score of paragraphs prefers: float32[segment, 13]."""
-    parents, starts, ends = (np.asarray(values) for values in (segments.parents, segments.starts, segments.ends))
+    parents, starts, ends = (np.asarray(values) for values in (grouped.parents, segments.starts, segments.ends))
     linked = np.asarray(segments.linked, np.float32)
     commas = np.fromiter((text.count(",") for text in segments.texts), np.float32, len(segments))
     worth = np.where((chars > 25) & (own[:, 2] < 0.5), 1 + commas + np.minimum(chars / 100, 3), 0)
@@ -244,8 +263,3 @@ def prefix(values: Floats) -> Floats:
 def bits(values: list[int], count: int) -> Floats:
     """float32[value, bit]."""
     return ((np.asarray(values, np.int64)[:, None] >> np.arange(count)) & 1).astype(np.float32)
-
-
-def one_hot(numbers: list[int], count: int) -> Floats:
-    """float32[number, count]."""
-    return np.eye(count, dtype=np.float32)[np.asarray(numbers, np.int64)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.features import Floats, prefix, text_features
-from pipeline.segments import Segments
+from pipeline.segments import Segments, chains
 
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.4
@@ -82,7 +82,8 @@ def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
 
 def image_features(segments: Segments, chances: Floats, words: Floats) -> Floats:
     """float32[segment, feature] for the model of images: how likely the text around is, and what the image says."""
-    starts, ends, parents = (np.asarray(values) for values in (segments.starts, segments.ends, segments.parents))
+    starts, ends = np.asarray(segments.starts), np.asarray(segments.ends)
+    parents = np.asarray(chains(segments).parents)
     number = np.arange(len(segments))
     pictures = np.fromiter((element is not None for element in segments.elements), np.float32, len(segments))
     likely, held, images = prefix(chances * words), prefix(words), prefix(pictures)

@@ -60,6 +60,9 @@ LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
 _CLASSES = [re.compile(pattern) for pattern in CLASSES]
 _TAG_BIT = {tag: 1 << number for number, tag in enumerate(TAGS)}
+CONTAINER_TAGS = (*TAGS, "div")
+"""Tags of containers; whatever is not among `TAGS`, a body too, counts as a div."""
+CONTAINER_TAG = {tag: 1 << number for number, tag in enumerate(CONTAINER_TAGS)}
 
 
 @dataclass(slots=True)
@@ -197,6 +200,35 @@ class _Walk:
         segments.tags.append(place.tags | (_TAG_BIT["a"] if self._links and image is not None else 0))
         segments.classes.append(place.classes)
         segments.containers.append(place.container)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chains:
+    """Containers that hold the same segments count as one, so that a wrapping element changes nothing."""
+
+    parents: list[int]
+    """Of each container, the nearest one around it that holds more; of the outermost, itself."""
+    tags: list[int]
+    """Bits of `CONTAINER_TAGS`, of the container and those around it that hold the same."""
+    classes: list[int]
+    """Bits of `CLASSES`, likewise."""
+
+
+def chains(segments: Segments) -> Chains:
+    """The containers of `segments` by what they hold."""
+    parents, tags, classes = [0], [CONTAINER_TAG["div"]], list(segments.container_classes)
+    for container in range(1, len(segments.parents)):
+        around = segments.parents[container]
+        tags.append(CONTAINER_TAG.get(segments.container_tags[container], CONTAINER_TAG["div"]))
+        same = (segments.starts[container], segments.ends[container]) == (
+            segments.starts[around],
+            segments.ends[around],
+        )
+        parents.append(parents[around] if same else around)
+        if same:
+            tags[container] |= tags[around]
+            classes[container] |= classes[around]
+    return Chains(parents=parents, tags=tags, classes=classes)
 
 
 def cut(root: Any) -> Segments:

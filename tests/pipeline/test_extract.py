@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,16 @@ def _mutated(data: bytes, choice: random.Random) -> bytes:
     for _ in range(choice.randrange(1, 200)):
         changed[choice.randrange(len(changed))] = choice.randrange(256)
     return bytes(changed)
+
+
+def test_wrapping_the_body_changes_nothing(material):
+    pages = sorted((material / "pages" / "readability").glob("*/source.html"))[::6]
+    for path in pages:
+        html = path.read_bytes()
+        opened = re.sub(rb"(<body[^>]*>)", rb"\1<div><div>", html, count=1)
+        wrapped = re.sub(rb"(</body>)", rb"</div></div>\1", opened)
+        assert opened != html
+        assert extract(wrapped, URL).blocks == extract(html, URL).blocks, path.parent.name
 
 
 def test_real_recipe_keeps_its_photograph_between_title_and_text(material):
