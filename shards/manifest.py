@@ -11,11 +11,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from shards.errors import DatasetError
 from shards.location import Location
-from shards.schema import SCHEMA_VERSION
+from shards.schema import SCHEMA_VERSION, parse_object
 from shards.shard import ShardRecord
 
 Record = TypeVar("Record", "Manifest", "Commit")
@@ -93,7 +93,7 @@ def read_manifest(folder: Location) -> Manifest:
             f"{folder} has no {MANIFEST}, so it is not a finished dataset; run the job that makes it to its end"
         )
     data = location.read()
-    record = _from_json(data, location)
+    record = parse_object(data, str(location))
     if record.get("version", SCHEMA_VERSION) > SCHEMA_VERSION:
         raise DatasetError(
             f"{location} has schema version {record['version']} and this program reads up to {SCHEMA_VERSION}; "
@@ -110,21 +110,11 @@ def read_commits(folder: Location) -> list[Commit]:
     """All commits in `folder`, in the order of their chunks' names."""
     commits = folder / COMMITS
     locations = [commits / name for name in commits.files() if name.endswith(".json") and name[0] != "."]
-    return [_build(Commit, _from_json(location.read(), location), location) for location in locations]
+    return [_build(Commit, parse_object(location.read(), str(location)), location) for location in locations]
 
 
 def _to_json(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _from_json(data: bytes, location: Location) -> dict[str, Any]:
-    try:
-        record = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{location} is not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise DatasetError(f"{location} is not a JSON object")
-    return cast(dict[str, Any], record)
 
 
 def _build(kind: type[Record], record: dict[str, Any], location: Location) -> Record:

@@ -48,7 +48,7 @@ def decode_document(data: bytes, members: Mapping[str, bytes], where: str) -> Do
 
     Raises DatasetError naming `where` and the field if the JSON breaks the schema or a frame is missing.
     """
-    record = _parse(data, where)
+    record = parse_object(data, where)
     version = _field(record, "version", int, where)
     if version > SCHEMA_VERSION:
         raise DatasetError(
@@ -97,7 +97,8 @@ def _decode_frame(record: dict[str, Any], members: Mapping[str, bytes], where: s
     )
 
 
-def _parse(data: bytes, where: str) -> dict[str, Any]:
+def parse_object(data: bytes, where: str) -> dict[str, Any]:
+    """The JSON object that `data` is. Raises DatasetError naming `where` if it is none."""
     try:
         record = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -159,8 +159,8 @@ def test_encodings(data, content_type):
     ],
 )
 def test_no_bytes_raise(data):
-    extract(data, URL)
-    extract(data, "not an address", "text/html; charset=nonsense")
+    pages = extract(data, URL), extract(data, "not an address", "text/html; charset=nonsense")
+    assert all(isinstance(block, TextBlock) and block.text for page in pages for block in page.blocks)
 
 
 @pytest.mark.parametrize(("tag", "depth"), [("div", 2_000), ("div", 100_000), ("p", 100_000), ("h1", 100_000)])
