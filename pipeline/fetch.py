@@ -6,6 +6,7 @@ opt-out headers are obeyed. Whatever is not given raises FetchError with a reaso
 """
 
 import asyncio
+import errno
 import random
 import socket
 import ssl
@@ -25,6 +26,8 @@ from pipeline.addresses import IPNetwork, canonical, is_forbidden, parse_network
 VERSION = "0.1"
 RETRIED = ("timeout", "connect", "http_429", "http_500", "http_502", "http_503", "http_504")
 """Reasons that can pass; the others are final."""
+UNREACHABLE = ("forbidden_address", "bad_address", "dns")
+"""Reasons that hold for a whole host, and say more than that its robots.txt did not come."""
 OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
 """Directives of X-Robots-Tag that refuse use."""
 
@@ -166,7 +169,10 @@ class Fetcher:
             raise FetchError("robots")
 
     async def _read_robots(self, origin: str) -> Protego | None:
-        """The rules of `origin`; None, which forbids all, if it fails to say (RFC 9309, 2.3.1.4)."""
+        """The rules of `origin`; None, which forbids all, if it fails to say (RFC 9309, 2.3.1.4).
+
+        Raises FetchError where no page of `origin` could be asked for either.
+        """
         url = f"{origin}/robots.txt"
         try:
             for _ in range(self._config.redirects + 1):
@@ -176,7 +182,9 @@ class Fetcher:
                 url = answer
         except FetchError as error:
             return Protego.parse("") if error.reason.startswith("http_4") and error.reason != "http_429" else None
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            if _reason(error) in UNREACHABLE:
+                raise FetchError(_reason(error)) from error
             return None
         return Protego.parse("")
 
@@ -210,7 +218,8 @@ def fetcher_on_a_loop(config: FetchConfig, allow_network: str = "") -> Generator
 def _guarded_socket(address: tuple[Any, ...], allowed: tuple[IPNetwork, ...]) -> socket.socket:
     family, kind, protocol, _, endpoint = address
     if is_forbidden(endpoint[0], allowed):
-        raise ForbiddenAddress("forbidden_address")
+        # With an errno, as aiohttp passes on only the second argument of an OSError.
+        raise ForbiddenAddress(errno.EACCES, "forbidden_address")
     return socket.socket(family=family, type=kind, proto=protocol)
 
 

@@ -67,7 +67,8 @@ def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
     if location.is_local:
         location.filesystem.create_dir(location.path, recursive=True)
     check_shared("output", location)
-    (location / OWNER).write(json.dumps({"job": job, "config": config}, sort_keys=True, indent=1).encode())
+    if not (location / OWNER).exists():
+        (location / OWNER).write(json.dumps({"job": job, "config": config}, sort_keys=True, indent=1).encode())
     return Output(location=location, job=job, config=config, started=time.monotonic())
 
 
@@ -114,7 +115,8 @@ def _run_on_ray(location: Location, chunks: Sequence[Chunk], work: Work) -> None
 def _check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
     owner = location / OWNER
     if not owner.exists():
-        if location.files():
+        # A name with a dot in front is what a run left that was killed before it could claim the folder.
+        if any(not name.startswith(".") for name in location.files()):
             raise InputError(f"output {location} is a folder with other files in it; give a new folder")
         return
     record = json.loads(owner.read())

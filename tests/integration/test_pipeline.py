@@ -22,13 +22,13 @@ PHOTOGRAPHS_ON_PAGES = 98
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a dataset, but for the owner's, by name."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "job.json")
+    """Every file of a dataset by name."""
+    files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def state(folder: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != "job.json"}
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +196,10 @@ def test_the_output_of_another_job_is_refused(site, photograph, tmp_path, capsys
     assert "belongs to pipeline.pairs, not pipeline.web" in capsys.readouterr().err
     assert pairs.main([*argv, "--image.quality", "50"]) == 2
     assert "was begun with another image" in capsys.readouterr().err
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / ".job.json.0123.partial").write_text("{")
+    assert pairs.main([*argv, "--output", str(tmp_path / "begun")]) == 0
+    assert not list((tmp_path / "begun").glob(".*"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     assert pairs.main([*argv, "--output", str(tmp_path / "mine")]) == 2
