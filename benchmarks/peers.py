@@ -10,7 +10,8 @@ from typing import Any
 import lxml.etree
 import lxml.html
 
-from pipeline.extract import ImageReference, Page, TextBlock, extract
+from pipeline.extract import extract
+from pipeline.page import ImageReference, Page, TextBlock
 
 OURS = "flamboyance"
 BARE_WALK = "bare walk"

@@ -1,36 +1,32 @@
 """Trains the content model of `pipeline.salience` on pages whose content people marked, and writes salience.json.
 
-Three sets of `../shared/material/pages` give text: wcxb, aeb (article text by hand) and readability (content accepted
-by hand). readability and the labels of tests/pipeline/wcxb_images.json give images. `--folds 5` measures by
-cross-validation over pages instead of writing.
+`--folds 5` measures by cross-validation over pages instead of writing. `--extra FOLDER` adds the pages that
+`python -m benchmarks.fixture_pages` makes, as was done for the file that the project ships.
 """
 
-import gzip
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import chain, pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
 
-import lxml.html
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages
 from jobs.command import run_command
-from pipeline.features import Floats, text_features
-from pipeline.markup import base_address, decode, parse
-from pipeline.salience import WEIGHTS, best_choice, image_features
-from pipeline.segments import Segments, cut
+from pipeline.features import Floats
+from pipeline.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
 
-WORD = re.compile(r"\w+")
-WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 1.5}
-"""Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part."""
+WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 0.4}
+"""Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part; of other kinds a
+page counts as one."""
+WEIGHT_OF_PICTURES = {"readability": 1.5, "extra": 0.5}
+"""Of other kinds, of which few pages are labelled, a page counts as three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,126 +37,24 @@ class SalienceConfig:
     """Folder with the marked pages."""
     labels: Path = Path("tests/pipeline/wcxb_images.json")
     """Which pictures belong to the content on 40 pages of wcxb."""
+    extra: Path | None = None
+    """Folder of further marked pages, as `benchmarks.fixture_pages` makes it."""
     folds: int = 0
     """Measure by cross-validation in so many folds, and write nothing."""
     epochs: int = 8
     """Passes over all segments."""
-    width: int = 48
-    """Of the first hidden layer."""
+    members: int = 3
+    """Networks whose mean is taken."""
+    widths: tuple[int, ...] = (24, 8)
+    """Of the hidden layers."""
+    dropout: float = 0.3
+    """Share of inputs and of the first hidden layer that is dropped in training."""
+    batch: int = 1024
+    """Segments in a step."""
+    rate: float = 6e-3
+    """Highest learning rate."""
     seed: int = 0
     """Of initial weights, batches and folds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marked:
-    """A page whose content is marked."""
-
-    id: str
-    kind: str
-    url: str
-    html: bytes
-    content: str
-    pictures: frozenset[str] | None
-    """Addresses of the content's pictures; None where nobody marked them."""
-    optional: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A page as the model sees it."""
-
-    kind: str
-    segments: Segments
-    features: Floats
-    words: Floats
-    found: Floats
-    """Share of each segment's words that the marked content has in this place."""
-    pictures: Floats
-    """1 for pictures of the content, 0 for others, -1 where unknown."""
-    bags: list[Counter[str]]
-    wanted: Counter[str]
-
-
-def read_pages(config: SalienceConfig) -> Iterator[Marked]:
-    """All marked pages of the material."""
-    labels = json.loads(config.labels.read_text())["pages"]
-    pages = config.material / "pages"
-    for folder, kind in (("wcxb", None), ("aeb", "news")):
-        for name, item in json.loads((pages / folder / "ground-truth.json").read_text()).items():
-            path = pages / folder / f"{name}.html.gz"
-            if path.exists():
-                label = labels.get(name) if folder == "wcxb" else None
-                yield Marked(
-                    id=name,
-                    kind=kind or item["page_type"],
-                    url=item.get("url") or "",
-                    html=gzip.decompress(path.read_bytes()),
-                    content=item["articleBody"],
-                    pictures=frozenset(chain.from_iterable(label["content"])) if label else None,
-                    optional=frozenset(chain.from_iterable(label.get("optional", []))) if label else frozenset(),
-                )
-    for folder in sorted((pages / "readability").iterdir()):
-        if (folder / "source.html").exists():
-            url = json.loads((folder / "meta.json").read_text())["url"]
-            expected = lxml.html.document_fromstring((folder / "expected.html").read_bytes().decode("utf-8", "replace"))
-            yield Marked(
-                id=folder.name,
-                kind="readability",
-                url=url,
-                html=(folder / "source.html").read_bytes(),
-                content="\n".join(expected.itertext()),
-                pictures=frozenset(address for image in expected.iter("img") for address in _addresses(image, url)),
-            )
-
-
-def prepare(page: Marked) -> Prepared | None:
-    """Features and targets of `page`; None if nothing is on it."""
-    tree = parse(decode(page.html, None)[0])
-    segments = cut(tree)
-    if not len(segments):
-        return None
-    words, owners = [], []
-    for number, text in enumerate(segments.texts):
-        for word in WORD.findall(text.lower()):
-            words.append(word)
-            owners.append(number)
-    wanted = WORD.findall(page.content.lower())
-    hits, counts = np.zeros(len(segments), np.float32), np.bincount(owners, minlength=len(segments))
-    for match in SequenceMatcher(None, words, wanted, autojunk=False).get_matching_blocks():
-        np.add.at(hits, owners[match.a : match.a + match.size], 1)
-    base = base_address(tree, page.url)
-    return Prepared(
-        kind=page.kind,
-        segments=segments,
-        features=text_features(segments, page.html, page.url),
-        words=counts.astype(np.float32),
-        found=(hits / np.maximum(counts, 1)).astype(np.float32),
-        pictures=np.asarray([_picture_target(image, page, base) for image in segments.elements], np.float32),
-        bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
-        wanted=Counter(wanted),
-    )
-
-
-def _picture_target(image: Any, page: Marked, base: str) -> float:
-    if image is None or page.pictures is None:
-        return -1.0
-    addresses = set(_addresses(image, base))
-    if addresses & page.optional:
-        return -1.0
-    return float(bool(addresses & page.pictures))
-
-
-def _addresses(image: Any, base: str) -> Iterator[str]:
-    """Everything in the attributes of an image, and of its `<picture>`, that may be its address, absolute."""
-    picture = next(image.iterancestors("picture"), None)
-    for element in (image, *(picture.iter("source") if picture is not None else ())):
-        for name, value in element.attrib.items():
-            for word in re.split(r",\s+", value) if "srcset" in name else [value]:
-                if word.strip() and name not in ("alt", "title", "class", "id", "style"):
-                    try:
-                        yield urljoin(base, word.split()[0])
-                    except ValueError:
-                        continue
 
 
 def text_weights(page: Prepared) -> Floats:
@@ -170,70 +64,101 @@ def text_weights(page: Prepared) -> Floats:
     ).astype(np.float32)
 
 
-def fit(features: Floats, targets: Floats, weights: Floats, widths: Sequence[int], epochs: int, seed: int) -> nn.Module:
-    """A network that gives the logit of `targets`, with inputs scaled inside its first layer."""
-    torch.manual_seed(seed)
+def fit(features: Floats, targets: Floats, weights: Floats, config: SalienceConfig) -> list[Network]:
+    """Networks that give the logit of `targets`, from different initial weights and batches."""
     known = weights > 0
     x, y, w = (torch.from_numpy(values[known]) for values in (features, targets, weights))
     mean, scale = x.mean(0), x.std(0) + 0.02
     x = (x - mean) / scale
-    sizes = [x.shape[1], *widths, 1]
+    return [_fit_one(x, y, w, mean, scale, config, number) for number in range(config.members)]
+
+
+def _fit_one(
+    x: Tensor, y: Tensor, w: Tensor, mean: Tensor, scale: Tensor, config: SalienceConfig, number: int
+) -> Network:
+    torch.manual_seed(1000 * config.seed + number)
     layers: list[nn.Module] = []
-    for number, (inputs, outputs) in enumerate(pairwise(sizes)):
-        layers += [nn.Dropout(0.3 if number < 2 else 0.0), nn.Linear(inputs, outputs), nn.ReLU()]
+    for depth, (inputs, outputs) in enumerate(pairwise([x.shape[1], *config.widths, 1])):
+        layers += [nn.Dropout(config.dropout if depth < 2 else 0.0), nn.Linear(inputs, outputs), nn.ReLU()]
     network = nn.Sequential(*layers[:-1])
-    batch = 512
-    steps = max(300, epochs * len(x) // batch)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    steps = max(300, config.epochs * len(x) // config.batch)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.rate, total_steps=steps)
     for _ in range(steps):
-        rows = torch.randint(len(x), (batch,))
+        rows = torch.randint(len(x), (config.batch,))
         losses = nn.functional.binary_cross_entropy_with_logits(network(x[rows])[:, 0], y[rows], reduction="none")
         loss = (losses * w[rows]).sum() / w[rows].sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return _unscaled(network.eval(), mean, scale)
+    return _frozen(network, mean, scale)
 
 
-def _unscaled(network: nn.Module, mean: Tensor, scale: Tensor) -> nn.Module:
-    first = next(module for module in network.modules() if isinstance(module, nn.Linear))
+def _frozen(network: nn.Module, mean: Tensor, scale: Tensor) -> Network:
+    """The network in numpy, with the scaling of inputs in its first layer."""
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     with torch.no_grad():
-        first.weight.div_(scale)
-        first.bias.sub_(first.weight @ mean)
-    return network
+        linear[0].weight.div_(scale)
+        linear[0].bias.sub_(linear[0].weight @ mean)
+    return Network(
+        layers=tuple((layer.weight.T.detach().numpy().copy(), layer.bias.detach().numpy().copy()) for layer in linear)
+    )
 
 
-def chances(network: nn.Module, features: Floats) -> Floats:
-    with torch.no_grad():
-        return torch.sigmoid(network(torch.from_numpy(features))[:, 0]).numpy()
-
-
-def fit_text(pages: Sequence[Prepared], config: SalienceConfig) -> nn.Module:
+def fit_text(pages: Sequence[Prepared], config: SalienceConfig) -> list[Network]:
     features, found = (np.concatenate([getattr(page, name) for page in pages]) for name in ("features", "found"))
     weights = np.concatenate([text_weights(page) for page in pages])
-    return fit(features, found, weights, [config.width, 16], config.epochs, config.seed)
+    return fit(features, found, weights, config)
 
 
-def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: SalienceConfig) -> nn.Module:
-    """The network of images, given what a network of text that did not see these pages said of them."""
+def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: SalienceConfig) -> list[Network]:
+    """The networks of images, given what networks of text that did not see these pages said of them."""
     rows = [(page, values) for page, values in zip(pages, said, strict=True) if (page.pictures >= 0).any()]
-    features = np.concatenate([image_features(page.segments, values, page.words) for page, values in rows])
-    targets = np.concatenate([page.pictures for page, _ in rows])
-    weights = np.concatenate([(page.pictures >= 0) / np.sqrt((page.pictures >= 0).sum()) for page, _ in rows])
-    return fit(features, np.maximum(targets, 0), weights.astype(np.float32), [16], config.epochs, config.seed)
+    features = np.concatenate([_of_media(page, values) for page, values in rows])
+    targets = np.concatenate([page.pictures[media_of(page)] for page, _ in rows])
+    weights = np.concatenate([image_weights(page) for page, _ in rows])
+    return fit(features, np.maximum(targets, 0), weights, replace(config, widths=(24,), epochs=20, dropout=0.5))
 
 
-def say_by_folds(pages: Sequence[Prepared], config: SalienceConfig, folds: int) -> list[Floats]:
-    """What networks of text say of pages that they were not trained on."""
+def image_weights(page: Prepared) -> Floats:
+    """How much each medium counts: less on pages with many, more where few pages are labelled."""
+    known = (page.pictures >= 0)[media_of(page)]
+    return (known / np.sqrt(max(1, known.sum())) * WEIGHT_OF_PICTURES.get(page.kind, 3.0)).astype(np.float32)
+
+
+def _of_media(page: Prepared, said: Floats) -> Floats:
+    return image_features(page.segments, page.containers, page.features, said, page.words, media_of(page))
+
+
+def fit_by_folds(
+    pages: Sequence[Prepared], config: SalienceConfig, folds: int
+) -> tuple[NDArray[np.int64], list[Models], list[Floats]]:
+    """Models for each fold of `pages` that were not trained on it.
+
+    Returns int64[page], the fold of each page; the models of each fold; and what these say of the text of each page.
+    """
     fold = np.random.default_rng(config.seed).permutation(len(pages)) % folds
     said: list[Floats] = [np.zeros(0, np.float32)] * len(pages)
+    texts: list[list[Network]] = []
     for number in range(folds):
-        network = fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config)
+        texts.append(fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config))
         for index in np.flatnonzero(fold == number).tolist():
-            said[index] = chances(network, pages[index].features)
-    return said
+            said[index] = chances(texts[-1], pages[index].features)
+    models: list[Models] = []
+    for number in range(folds):
+        others = np.flatnonzero(fold != number).tolist()
+        images = fit_images([pages[index] for index in others], [said[index] for index in others], config)
+        models.append({"text": texts[number], "image": images})
+    return fold, models, said
+
+
+def held_out_models(config: SalienceConfig, folds: int) -> dict[str, Models]:
+    """Models for every marked page, by its id, that were not trained on it."""
+    marked = read_pages(config.material, config.labels, config.extra)
+    pages = [prepared for page in marked if (prepared := prepare(page))]
+    fold, models, _ = fit_by_folds(pages, config, folds)
+    return {page.id: models[own] for page, own in zip(pages, fold.tolist(), strict=True)}
 
 
 def print_scores(pages: Sequence[Prepared], said: Sequence[Floats]) -> None:
@@ -248,26 +173,23 @@ def print_scores(pages: Sequence[Prepared], said: Sequence[Floats]) -> None:
         print(f"{kind}: {np.mean(values):.4f} on {len(values)} pages")
 
 
-def write_weights(networks: dict[str, nn.Module], path: Path) -> None:
+def write_weights(models: Models, path: Path) -> None:
     """Four significant digits of each weight: small enough to read and to keep in git."""
 
-    def rounded(values: Tensor) -> Any:
+    def rounded(values: Floats) -> Any:
         return json.loads(json.dumps(values.tolist()), parse_float=lambda text: float(f"{float(text):.4g}"))
 
     record = {
-        name: [
-            [rounded(module.weight.T), rounded(module.bias)]
-            for module in network.modules()
-            if isinstance(module, nn.Linear)
-        ]
-        for name, network in networks.items()
+        name: [[[rounded(weights), rounded(biases)] for weights, biases in network.layers] for network in ensemble]
+        for name, ensemble in models.items()
     }
     path.write_text(json.dumps(record, separators=(",", ":")).replace("],[", "],\n[") + "\n")
 
 
 def run(config: SalienceConfig) -> None:
-    pages = [prepared for page in read_pages(config) if (prepared := prepare(page))]
-    said = say_by_folds(pages, config, config.folds or 5)
+    marked = read_pages(config.material, config.labels, config.extra)
+    pages = [prepared for page in marked if (prepared := prepare(page))]
+    _, _, said = fit_by_folds(pages, config, config.folds or 5)
     print_scores(pages, said)
     if not config.folds:
         write_weights({"text": fit_text(pages, config), "image": fit_images(pages, said, config)}, WEIGHTS)

@@ -1,6 +1,7 @@
 """Which addresses may be asked for: the spelling of an http address, and the machines that are off limits."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from urllib.parse import urljoin
 
@@ -8,13 +9,22 @@ from yarl import URL
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+SIMPLE = re.compile(
+    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}/(?:[\w~-]+(?:\.[\w~-]+)*/)*(?:[\w~-]+(?:\.[\w~-]+)*)?", re.ASCII
+)
+"""Addresses that have one spelling alone, which is most of them: the long way takes ten times as long."""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def canonical(address: str, base: str = "") -> str | None:
     """`address` made absolute by `base`, without its fragment; None unless it is http(s) without credentials."""
+    if SIMPLE.fullmatch(address):
+        return address
     try:
-        url = URL(urljoin(base, address.strip()))
+        absolute = urljoin(base, address.strip())
+        if SIMPLE.fullmatch(absolute):
+            return absolute
+        url = URL(absolute)
         if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
             return None
         text = str(url.with_fragment(None))

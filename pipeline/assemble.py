@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from pipeline.extract import ImageReference, Page, TextBlock
 from pipeline.images import Picture
+from pipeline.page import ImageReference, Page, TextBlock, VideoReference
 from pipeline.rules.text import word_count
 from shards.chunk import Tally
 from shards.document import Block, Document, Media, Text, document_key
@@ -36,10 +36,10 @@ def assemble(address: str, page: Page, images: Mapping[str, Picture | str], tall
     blocks: list[Block] = []
     for block in page.blocks:
         if isinstance(block, TextBlock):
-            blocks.append(Text(text=block.text, caption=block.caption))
-            continue
-        image = images[block.url]
-        if isinstance(image, str):
+            _append_text(blocks, Text(text=block.text, caption=block.caption))
+        elif isinstance(block, VideoReference):
+            tally.drop(f"{block.kind}_not_fetched")
+        elif isinstance(image := images[block.url], str):
             tally.drop(f"image_{image}")
         else:
             blocks.append(Media(kind="image", frames=(image.frame,), url=image.url, alt=block.alt, title=block.title))
@@ -55,3 +55,12 @@ def assemble(address: str, page: Page, images: Mapping[str, Picture | str], tall
         facts={"title": page.title, "language": page.language},
         measures={"words": float(sum(word_count(block.text) for block in blocks if isinstance(block, Text)))},
     )
+
+
+def _append_text(blocks: list[Block], text: Text) -> None:
+    """Texts between which no picture stands are one text, except a caption beside other text."""
+    before = blocks[-1] if blocks else None
+    if isinstance(before, Text) and before.caption == text.caption:
+        blocks[-1] = Text(text=f"{before.text}\n\n{text.text}", caption=text.caption)
+    else:
+        blocks.append(text)

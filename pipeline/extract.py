@@ -1,4 +1,4 @@
-"""HTML in, text and images in reading order out: pure, without network, clock or global state.
+"""HTML in, text and media in reading order out: pure, without network, clock or global state.
 
     python -m pipeline.extract --url URL FILE...
     python -m pipeline.extract --manifest pages.jsonl
@@ -7,116 +7,58 @@ prints one line of JSON a file, in order. A file may be gzipped.
 """
 
 import argparse
+import dataclasses
 import gzip
 import json
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.command import REFUSED, InputError
-from pipeline.addresses import canonical
-from pipeline.candidates import image_addresses, is_placeholder
-from pipeline.markup import MOST_BYTES, base_address, decode, directives, parse, strings
-from pipeline.salience import content_of
-from pipeline.segments import Segments, cut
+from pipeline.blocks import blocks_of
+from pipeline.encodings import MOST_BYTES, decode
+from pipeline.head import read_head
+from pipeline.markup import parse
+from pipeline.page import Block, ImageReference, Page, TextBlock
+from pipeline.salience import Models, content_of
+from pipeline.segments import containers_of, cut
+
+TYPES = ("text", "image", "video", "player", "audio")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextBlock:
-    text: str
-    caption: bool = False
+def extract(
+    html: bytes, url: str, content_type: str | None = None, *, backgrounds: bool = False, models: Models | None = None
+) -> Page:
+    """The content of the page `html` that was found at `url`; never raises, whatever the bytes are.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageReference:
-    """A picture that the page names, not fetched yet."""
-
-    url: str
-    alternatives: tuple[str, ...] = ()
-    """Other addresses that the page gives for the same picture, the best first."""
-    alt: str = ""
-    title: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What a page says, in reading order."""
-
-    url: str
-    title: str
-    language: str
-    blocks: tuple[TextBlock | ImageReference, ...]
-    base: str
-    """What the page's relative addresses are relative to."""
-    links: tuple[str, ...]
-    """Targets of all links of the page as they are written, each once, also of those around the content."""
-    directives: frozenset[str]
-    """What `<meta name=robots>` asks for: noindex, noai, noimageai, noimageindex."""
-    encoding: str
-
-
-def extract(html: bytes, url: str, content_type: str | None = None) -> Page:
-    """The content of the page `html` that was found at `url`; never raises, whatever the bytes are."""
-    html = html[:MOST_BYTES]
-    text, encoding = decode(html, content_type)
-    tree = parse(text)
-    base = base_address(tree, url)
-    segments = cut(tree)
+    `content_type` is the header that came with it, `backgrounds` takes pictures of inline styles for pictures too, and
+    `models` judge what is content instead of those that come with the project.
+    """
+    decoded = decode(html, content_type)
+    tree = parse(decoded.text)
+    head = read_head(tree, url)
+    drawings = sum(1 for _ in tree.iter("svg"))
+    segments = cut(tree, backgrounds=backgrounds)
+    containers = containers_of(segments)
+    keep = content_of(segments, containers, head.description, url, models).tolist() if len(segments) else []
+    blocks, left_out = blocks_of(segments, containers, keep, head.base, head.licences)
+    left_out.update(inline_svg=drawings, page_cut=int(len(html) > MOST_BYTES))
     return Page(
         url=url,
-        title=_folded(" ".join(strings(tree, "//head/title[1]//text()"))),
-        language=next(iter(strings(tree, "/html/@lang")), "").strip().lower(),
-        blocks=tuple(_merge(_content(segments, html, url, base))),
-        base=base,
-        links=tuple(dict.fromkeys(strings(tree, "//a/@href"))),
-        directives=directives(tree),
-        encoding=encoding,
+        title=head.title,
+        language=head.language,
+        blocks=blocks,
+        base=head.base,
+        links=head.links,
+        directives=head.directives,
+        encoding=decoded.encoding,
+        encoding_reason=decoded.reason,
+        canonical=head.canonical,
+        published=head.published,
+        licence=head.licence,
+        left_out={reason: count for reason, count in sorted(left_out.items()) if count},
     )
-
-
-def _content(segments: Segments, html: bytes, url: str, base: str) -> Iterator[TextBlock | ImageReference]:
-    """The segments that belong to the content, as blocks."""
-    keep = content_of(segments, html, url) if len(segments) else ()
-    for kept, text, image, caption in zip(keep, segments.texts, segments.elements, segments.captions, strict=True):
-        if not kept:
-            continue
-        if image is None:
-            yield TextBlock(text=text, caption=caption)
-        else:
-            yield from _reference(image, base)
-
-
-def _reference(image: Any, base: str) -> Iterator[ImageReference]:
-    addresses = (canonical(address, base) for address in image_addresses(image) if not is_placeholder(address))
-    urls = tuple(dict.fromkeys(filter(None, addresses)))
-    if urls:
-        alt, title = _folded(image.get("alt", "")), _folded(image.get("title", ""))
-        yield ImageReference(url=urls[0], alternatives=urls[1:], alt=alt, title=title)
-
-
-def _merge(blocks: Iterator[TextBlock | ImageReference]) -> Iterator[TextBlock | ImageReference]:
-    """Joins paragraphs that no image and no caption separates, and names each picture once."""
-    pending: list[str] = []
-    seen: set[str] = set()
-    for block in blocks:
-        if isinstance(block, TextBlock) and not block.caption:
-            pending.append(block.text)
-        elif isinstance(block, TextBlock) or block.url not in seen:
-            if pending:
-                yield TextBlock(text="\n\n".join(pending))
-                pending = []
-            if isinstance(block, ImageReference):
-                seen.add(block.url)
-            yield block
-    if pending:
-        yield TextBlock(text="\n\n".join(pending))
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,14 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", metavar="FILE", help="a page as it was served")
     parser.add_argument("--url", default="http://localhost/", help="the address that the files were found at")
     parser.add_argument("--manifest", help="lines of JSON with id, url and file, instead of --url and FILE")
-    parser.add_argument("--types", default="text,image", help="the blocks to print (default: text,image)")
+    parser.add_argument("--types", default=",".join(TYPES), help=f"the blocks to print (default: {','.join(TYPES)})")
+    parser.add_argument("--backgrounds", action="store_true", help="take pictures of inline styles too")
     arguments = parser.parse_args(argv)
     types = set(arguments.types.split(","))
     try:
-        if not types <= {"text", "image"}:
-            raise InputError(f"--types is {arguments.types!r}; it must name text, image or both, separated by a comma")
+        if not types <= set(TYPES):
+            raise InputError(f"--types is {arguments.types!r}; it must name some of {', '.join(TYPES)}")
         for name, url, path in _named_pages(arguments.files, arguments.url, arguments.manifest):
-            print(json.dumps(_record(name, extract(_read(path), url), types), ensure_ascii=False))
+            page = extract(_read(path), url, backgrounds=arguments.backgrounds)
+            print(json.dumps(_record(name, page, types), ensure_ascii=False))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED
@@ -177,25 +121,28 @@ def _read(path: Path) -> bytes:
 
 
 def _record(name: str, page: Page, types: set[str]) -> dict[str, object]:
-    blocks = [
-        {"type": "text", "text": block.text, "caption": block.caption}
-        if isinstance(block, TextBlock)
-        else {
-            "type": "image",
-            "url": block.url,
-            "alternatives": block.alternatives,
-            "alt": block.alt,
-            "title": block.title,
-        }
-        for block in page.blocks
-    ]
+    """The page as JSON; the targets of its links, which are for crawlers, are left out."""
+    blocks = [(_type(block), dataclasses.asdict(block)) for block in page.blocks]
     return {
         "id": name,
         "url": page.url,
         "title": page.title,
         "language": page.language,
-        "blocks": [block for block in blocks if block["type"] in types],
+        "canonical": page.canonical,
+        "published": page.published,
+        "licence": page.licence,
+        "encoding": page.encoding,
+        "encoding_reason": page.encoding_reason,
+        "directives": sorted(page.directives),
+        "left_out": dict(page.left_out),
+        "blocks": [{"type": kind} | block for kind, block in blocks if kind in types],
     }
+
+
+def _type(block: Block) -> str:
+    if isinstance(block, TextBlock):
+        return "text"
+    return "image" if isinstance(block, ImageReference) else block.kind
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """From the bytes of an image, as a stranger made them, to a frame that can be stored, or to the reason why not."""
 
 import asyncio
+import hashlib
 import io
 import warnings
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import cast
 
 from PIL import Image, ImageOps
 
+from pipeline.candidates import data_image
 from pipeline.fetch import Fetcher, FetchError
 from pipeline.rules import image as rules
 from shards.document import Frame
@@ -71,11 +73,22 @@ async def fetch_picture(
     reasons: list[str] = []
     for address in addresses[:MOST_ADDRESSES]:
         try:
+            if address.startswith("data:"):
+                return picture_in_page(address, most_bytes, config)
             answer = await fetcher.fetch(address, most_bytes)
             return Picture(url=address, frame=await asyncio.to_thread(make_frame, answer.data, config))
         except (FetchError, ImageError) as error:
             reasons.append(error.reason)
     return reasons[0]
+
+
+def picture_in_page(address: str, most_bytes: int, config: ImageConfig) -> Picture:
+    """The picture of a `data:` address, named by its hash instead of by itself. Raises ImageError."""
+    held = data_image(address, most_bytes)
+    if held is None:
+        raise ImageError("not_an_image")
+    media_type, data = held
+    return Picture(url=f"data:{media_type};sha256,{hashlib.sha256(data).hexdigest()}", frame=make_frame(data, config))
 
 
 def make_frame(data: bytes, config: ImageConfig) -> Frame:

@@ -5,6 +5,8 @@ from pages whose content people marked.
 """
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.features import Floats, prefix, text_features
-from pipeline.segments import Segments, chains
+from pipeline.features import PLACE_COLUMNS, Floats, prefix, text_features
+from pipeline.media import pixels
+from pipeline.segments import Containers, Segments, attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.4
@@ -27,44 +30,62 @@ DECORATION = (
 """Words in the attributes of images that decorate."""
 
 
+Models = Mapping[str, Sequence["Network"]]
+"""Networks by what they judge: text, image."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """Layers of weights float32[inputs, outputs] and biases float32[outputs], with max(0, x) between them."""
 
     layers: tuple[tuple[Floats, Floats], ...]
 
-    def chances(self, features: Floats) -> Floats:
-        """float32[row]: the chance that each row of float32[row, feature] is content."""
+    def logits(self, features: Floats) -> Floats:
+        """float32[row] for float32[row, feature]."""
         values = features
         for number, (weights, biases) in enumerate(self.layers):
             values = (np.maximum(values, 0) if number else values) @ weights + biases
-        return (1 / (1 + np.exp(-values[:, 0]))).astype(np.float32)
+        return values[:, 0]
 
 
 @cache
-def networks() -> dict[str, Network]:
-    """The networks of text and of images."""
-    record = json.loads(WEIGHTS.read_text())
+def networks() -> dict[str, tuple[Network, ...]]:
+    """The networks of text and of images: several of each, whose mean errs less than any of them."""
     return {
-        name: Network(
-            layers=tuple(
-                (np.asarray(weights, np.float32), np.asarray(biases, np.float32)) for weights, biases in layers
-            )
+        name: tuple(
+            Network(layers=tuple((np.asarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers))
+            for layers in ensemble
         )
-        for name, layers in record.items()
+        for name, ensemble in json.loads(WEIGHTS.read_text()).items()
     }
 
 
-def content_of(segments: Segments, html: bytes, url: str) -> NDArray[np.bool_]:
-    """bool[segment]: the text and the images that belong to the content."""
-    chances = networks()["text"].chances(text_features(segments, html, url))
-    words = np.fromiter((text.count(" ") + 1 if text else 0 for text in segments.texts), np.float32, len(segments))
-    keep = best_choice(chances, words)
-    pictures = [number for number, element in enumerate(segments.elements) if element is not None]
-    if pictures:
-        features = image_features(segments, chances, words)[pictures]
-        keep[pictures] = networks()["image"].chances(features) > IMAGE_THRESHOLD
+def chances(ensemble: Sequence[Network], features: Floats) -> Floats:
+    """float32[row]: the chance that each row of float32[row, feature] is content."""
+    logits = sum(network.logits(features) for network in ensemble) / len(ensemble)
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def content_of(
+    segments: Segments, containers: Containers, description: str, url: str, models: Models | None = None
+) -> NDArray[np.bool_]:
+    """bool[segment]: the text and the media that belong to the content, by `models` or those of salience.json."""
+    models = models or networks()
+    features = text_features(segments, containers, description, url)
+    likely, words = chances(models["text"], features), word_counts(segments)
+    keep = best_choice(likely, words)
+    media = np.flatnonzero(np.asarray(segments.media))
+    if len(media):
+        keep[media] = (
+            chances(models["image"], image_features(segments, containers, features, likely, words, media))
+            > IMAGE_THRESHOLD
+        )
     return keep
+
+
+def word_counts(segments: Segments) -> Floats:
+    """float32[segment]: words of text."""
+    return np.fromiter((text.count(" ") + 1 if text else 0 for text in segments.texts), np.float32, len(segments))
 
 
 def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
@@ -80,42 +101,49 @@ def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
     return keep
 
 
-def image_features(segments: Segments, chances: Floats, words: Floats) -> Floats:
-    """float32[segment, feature] for the model of images: how likely the text around is, and what the image says."""
-    starts, ends = np.asarray(segments.starts), np.asarray(segments.ends)
-    parents = np.asarray(chains(segments).parents)
-    number = np.arange(len(segments))
-    pictures = np.fromiter((element is not None for element in segments.elements), np.float32, len(segments))
-    likely, held, images = prefix(chances * words), prefix(words), prefix(pictures)
-    total = max(float(likely[-1]), 1e-6)
+def image_features(
+    segments: Segments,
+    containers: Containers,
+    features: Floats,
+    likely: Floats,
+    words: Floats,
+    media: NDArray[np.int64],
+) -> Floats:
+    """float32[medium, feature] for the model of images.
+
+    What `text_features` say of the place, how likely the text around is, and what the tag says of itself.
+    """
+    starts, ends, parents = (np.asarray(values) for values in (segments.starts, segments.ends, containers.parents))
+    pictures = np.zeros(len(segments), np.float32)
+    pictures[media] = 1
+    wanted, held, images = prefix(np.stack([likely * words, words, pictures], axis=1)).T
+    total = max(float(wanted[-1]), 1e-6)
 
     def share(low: NDArray[np.int64], high: NDArray[np.int64]) -> Floats:
-        return ((likely[high] - likely[low] + 0.05) / (held[high] - held[low] + 0.3)).astype(np.float32)
+        return (wanted[high] - wanted[low] + 0.05) / (held[high] - held[low] + 0.3)
 
-    columns: list[NDArray[np.generic]] = []
-    container = np.asarray(segments.containers)
+    columns: list[NDArray[np.floating]] = []
+    container = np.asarray(segments.containers)[media]
     for _ in range(IMAGE_LEVELS):
         low, high = starts[container], ends[container]
-        columns += [share(low, high), (likely[high] - likely[low]) / total]
+        columns += [share(low, high), (wanted[high] - wanted[low]) / total]
         columns += [np.log1p(held[high] - held[low]) / 6, np.log1p(images[high] - images[low]) / 3]
         container = parents[container]
     for reach in IMAGE_REACHES:
-        low = np.clip(number - reach, 0, len(segments))
-        high = np.clip(number + reach + 1, 0, len(segments))
-        columns += [share(low, high), share(low, number), share(number, high)]
-    columns.append(likely[:-1] / total)
-    declared = np.asarray([_declared(element) for element in segments.elements], np.float32)
-    return np.concatenate([np.stack(columns, axis=1), declared], axis=1, dtype=np.float32)
+        low = np.clip(media - reach, 0, len(segments))
+        high = np.clip(media + reach + 1, 0, len(segments))
+        columns += [share(low, high), share(low, media), share(media, high)]
+    columns.append(wanted[media] / total)
+    declared = np.asarray([_declared(attributes_of(segments, segments.media[number])) for number in media], np.float32)
+    place = features[media, :PLACE_COLUMNS]
+    return np.concatenate([place, np.stack(columns, axis=1), declared], axis=1, dtype=np.float32)
 
 
-def _declared(image: object) -> tuple[float, ...]:
-    """What an `<img>` says of itself, as eight numbers."""
-    if image is None:
-        return (0.0,) * 8
-    attributes = image.attrib  # pyright: ignore[reportAttributeAccessIssue] (an lxml element, untyped)
-    width, height = _pixels(attributes.get("width")), _pixels(attributes.get("height"))
+def _declared(attributes: dict[str, str]) -> tuple[float, ...]:
+    """What the attributes of a medium say, as eight numbers."""
+    width, height = pixels(attributes.get("width", "")), pixels(attributes.get("height", ""))
     alt = len(attributes.get("alt", ""))
-    said = " ".join(attributes.values()).lower()
+    lower = " ".join(attributes.values()).lower()
     return (
         float(width > 0),
         float(0 < width < 65),
@@ -123,11 +151,6 @@ def _declared(image: object) -> tuple[float, ...]:
         float(0 < height < 65),
         min(height, 1000) / 500,
         float(alt > 0),
-        float(np.log1p(alt)) / 4,
-        float(any(word in said for word in DECORATION)),
+        math.log1p(alt) / 4,
+        float(any(word in lower for word in DECORATION)),
     )
-
-
-def _pixels(length: str | None) -> int:
-    digits = (length or "").strip().removesuffix("px")
-    return int(digits) if digits.isdecimal() and len(digits) < 6 else 0

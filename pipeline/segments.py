@@ -1,19 +1,35 @@
-"""A page cut into segments, runs of text and images in document order, with what its markup says of each.
+"""A page cut into segments, runs of text and media in document order, with what its markup says of each.
 
 A segment of text is what stands between two borders of block elements. Whether it belongs to the content is not
 decided here; only what is never shown (scripts, templates, hidden elements) is left out.
+
+The tree is written out as XML and read as a list of tags: libxml2 and `re` do that several times faster than Python
+can visit elements.
 """
 
 import re
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from html import unescape
 from typing import Any
 
 import lxml.etree
 
-NEVER_SHOWN = frozenset(
-    "script style template head svg math iframe object canvas select option datalist audio video map".split()
+NEVER_SHOWN = ("script", "style", "template", "svg", "math", "canvas", "select", "datalist", "map")
+"""Elements that go before the tree is written out."""
+INLINE = frozenset(
+    "abbr acronym b basefont bdi bdo big blink cite code del dfn em font i ins kbd mark marquee meter nobr "
+    "object output param picture progress q rb rp rt rtc ruby s samp small source span strike strong sub sup time "
+    "track tt u var wbr input".split()
 )
+"""Elements within a word or sentence. White space is put around those that HTML does not know."""
+MEDIA = {
+    "img": "image", "amp-img": "image", "video": "video", "amp-video": "video", "iframe": "player",
+    "amp-iframe": "player", "amp-youtube": "player", "lite-youtube": "player", "embed": "player", "audio": "audio",
+    "amp-audio": "audio",
+}  # fmt: skip
+"""Elements that are a segment of their own, and what they hold."""
 BLOCKS = frozenset(
     "noscript address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption "
     "figure footer form h1 h2 h3 h4 h5 h6 header hr legend li main menu nav ol p pre section summary table tbody td "
@@ -26,15 +42,15 @@ TAGS = tuple(
 )
 """Elements that a segment remembers to lie in."""
 CLASSES = (
-    r"comment|disqus|repl(?:y|ies)\b|discuss",
-    r"side-?bar|aside|widget|rail\b",
+    r"comment|disqus|repl(?:y|ies)$|discuss",
+    r"sidebar|^side$|aside|widget|rail$",
     r"share|social|follow|facebook|twitter",
-    r"relat|recommend|suggest|also|similar|more-|upsell|cross-?sell|carousel|slider",
-    r"\bads?\b|\bad-|-ad\b|advert|sponsor|promo|banner|affiliate",
-    r"cookie|consent|gdpr|popup|modal|overlay|newsletter|subscri|sign-?up|login|dialog",
-    r"nav|menu|breadcrumb|pagination|pager|tabs?\b|toolbar|toc\b|skip",
+    r"relat|recommend|suggest|also|similar|^more$|upsell|sell$|carousel|slider",
+    r"^ads?$|advert|sponsor|promo|banner|affiliate",
+    r"cookie|consent|gdpr|popup|modal|overlay|newsletter|subscri|sign(?:up|in)|login|dialog",
+    r"nav|menu|breadcrumb|pagination|pager|tabs?$|toolbar|toc$|skip",
     r"foot|copyright|legal|colophon|bottom",
-    r"head|masthead|\btop|logo|brand",
+    r"head|masthead|^top|logo|brand",
     r"content|article|entry|post|body|story|main|text|prose|markdown",
     r"author|byline|date|meta|time|publish|info|tag|categor|label|badge",
     r"product|price|item|detail|desc|spec|feature",
@@ -45,9 +61,9 @@ CLASSES = (
     r"user|avatar|profile|member|signature|rank",
     r"filter|sort|facet|search|option|select|swatch|variant|qty|cart|wishlist|buy",
     r"caption|image|img|photo|gallery|media|figure|thumb",
-    r"hidden|collapse|sr-only|visually|screen-reader|print|noprint|mobile|hide\b",
+    r"hidden|collapse|^sr$|visually|screen|print|mobile|hide$",
     r"hero|intro|lead|summary|abstract|excerpt|title|headline|heading",
-    r"faq|accordion|panel|tab-",
+    r"faq|accordion|panel|^tab$",
 )
 """Kinds of words in `class` and `id`; a segment remembers the kinds of all elements that it lies in."""
 ROLES = {
@@ -56,184 +72,283 @@ ROLES = {
 }  # fmt: skip
 """The kind of class that a `role` stands for."""
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
+"""A tag of a serialised tree, where no attribute and no text holds a `>`."""
 LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
-_CLASSES = [re.compile(pattern) for pattern in CLASSES]
-_TAG_BIT = {tag: 1 << number for number, tag in enumerate(TAGS)}
+CONTROLS = dict.fromkeys((*range(9), *range(14, 28), 127), " ")
+"""JSON and XML have no place for most of them, and no page means them."""
+NAMES = re.compile(r' (?:class|id)="([^"]*)"')
+WORD = re.compile(r"[a-z]+")
+ATTRIBUTE = re.compile(r' ([^\s=]+)="([^"]*)"')
+ROLE = re.compile(r' role="([^"]*)"')
+STYLE = re.compile(r' style="([^"]*)"')
 CONTAINER_TAGS = (*TAGS, "div")
 """Tags of containers; whatever is not among `TAGS`, a body too, counts as a div."""
 CONTAINER_TAG = {tag: 1 << number for number, tag in enumerate(CONTAINER_TAGS)}
+_TAG_BIT = {tag: 1 << number for number, tag in enumerate(TAGS)}
+_CLASSES = [re.compile(pattern) for pattern in CLASSES]
+_WITHIN, _LINK, _LINK_END, _HIDDEN, _SKIP, _MEDIA, _OPEN, _CLOSE, _UNKNOWN, _BREAK = range(10)
+"""Kinds of tags. Text goes on over the first four; what hidden elements, media and the like hold is passed by."""
+_KINDS = (
+    dict.fromkeys(INLINE, _WITHIN)
+    | dict.fromkeys((f"/{name}" for name in INLINE), _WITHIN)
+    | dict.fromkeys(BLOCKS, _OPEN)
+    | dict.fromkeys((f"/{name}" for name in BLOCKS), _CLOSE)
+    | dict.fromkeys(MEDIA, _MEDIA)
+    | {"a": _LINK, "/a": _LINK_END, "br": _BREAK, "head": _SKIP}
+)
 
 
 @dataclass(slots=True)
 class Segments:
     """Columns of equal length, one entry a segment; and columns of block elements, one entry a container."""
 
+    names: list[str]
+    """Names of all tags of the page in order, with a slash before those that close."""
+    attributes: list[str]
+    """What else stands in each tag, as XML; ends in a slash if the tag is the whole element."""
     texts: list[str] = field(default_factory=list[str])
-    """White space folded; empty for an image."""
+    """White space folded, except in `<pre>`; empty for media."""
     linked: list[int] = field(default_factory=list[int])
-    """Characters of the text that lie in links."""
-    elements: list[Any] = field(default_factory=list[Any])
-    """The `<img>`, or None for text."""
-    owners: list[str] = field(default_factory=list[str])
-    """Tag of the nearest block element."""
-    captions: list[bool] = field(default_factory=list[bool])
-    """Whether it lies in a `<figcaption>`."""
-    tags: list[int] = field(default_factory=list[int])
-    """Bits of `TAGS` that it lies in."""
-    classes: list[int] = field(default_factory=list[int])
-    """Bits of `CLASSES` that it lies in."""
+    """Characters of the text that lie in links; of media, 1 in a link."""
     containers: list[int] = field(default_factory=list[int])
     """Number of the nearest block element."""
+    media: list[int] = field(default_factory=list[int])
+    """Number of the media's tag, 0 for text."""
+    links: list[int] = field(default_factory=list[int])
+    """Number of the tag of the link around media, or 0."""
+    container_tags: list[int] = field(default_factory=lambda: [0])
+    """Number of the container's tag."""
     parents: list[int] = field(default_factory=lambda: [0])
     """Container of each container; the first is its own."""
     starts: list[int] = field(default_factory=lambda: [0])
     """First segment of each container."""
     ends: list[int] = field(default_factory=lambda: [0])
     """First segment after each container."""
-    container_tags: list[str] = field(default_factory=lambda: [""])
-    container_classes: list[int] = field(default_factory=lambda: [0])
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
-@dataclass(slots=True)
-class _Place:
-    """Where the walk is: what is remembered of the elements around."""
+def cut(root: Any, *, backgrounds: bool = False) -> Segments:
+    """The segments of the page below `root`, out of which the elements of `NEVER_SHOWN` are taken.
 
-    container: int = 0
-    tags: int = 0
-    classes: int = 0
-    owner: str = ""
+    With `backgrounds` an element whose style names a background picture is a medium, in front of what it holds.
+    """
+    lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
+    parts = TAG.split(lxml.etree.tostring(root, encoding="unicode"))
+    return _Walk(Segments(names=parts[1::3], attributes=parts[2::3])).run(parts[3::3], backgrounds)
 
 
 class _Walk:
-    """One pass over a tree. A class because the pass has state that its steps share."""
+    """One pass over the tags of a page. A class because the pass has state that its steps share."""
 
-    def __init__(self) -> None:
-        self.segments = Segments()
-        self._place = _Place()
-        self._outer: list[_Place | bool] = []  # of each open element: the place outside it, or whether it is a link
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+        self._container = 0
         self._words: list[str] = []
         self._linked = 0
-        self._links = 0
 
-    def run(self, root: Any) -> Segments:
-        walker = lxml.etree.iterwalk(root, events=("start", "end", "comment", "pi"))
-        for event, element in walker:
-            if event == "start":
-                if not self._enter(element):
-                    walker.skip_subtree()
-                continue
-            if event == "end":
-                self._leave()
-            if element is not root:
-                self._read(element.tail)
+    def run(self, texts: list[str], backgrounds: bool) -> Segments:
+        """Hot: it sees every tag of a page, so what every tag needs is done in place. Each text follows its tag."""
+        words, links, link, segments = self._words, 0, 0, self.segments
+        tags = iter(zip(range(len(texts)), segments.names, segments.attributes, texts, strict=True))
+        for number, name, said, text in tags:
+            kind = _KINDS.get(name, _UNKNOWN)
+            if said and ("hidden" in said or "none" in said) and _is_hidden(name, said):
+                kind = _SKIP if kind == _OPEN else _HIDDEN
+            if kind > _HIDDEN and words:
+                self._break(kind)
+            if backgrounds and "url(" in said and not _HIDDEN <= kind <= _MEDIA:
+                self._flush()
+                self._add("", bool(links), number, links and link)
+            if kind == _WITHIN:
+                pass
+            elif kind == _CLOSE:
+                self._close()
+            elif kind == _LINK_END:
+                links -= 1
+            elif said[-1:] != "/" or kind == _MEDIA:
+                if kind == _OPEN:
+                    self._open(number)
+                elif kind == _LINK:
+                    links, link = links + 1, number
+                elif kind == _MEDIA:
+                    self._add("", bool(links), number, links and link)
+                # libxml2 does not know that an <embed> is empty: what follows lies in it.
+                if _HIDDEN <= kind <= _MEDIA and said[-1:] != "/" and name != "embed":
+                    text = _text_after(tags)
+            if text and (words or not text.isspace()):
+                words.append(text)
+                if links:
+                    self._linked += len(text.strip())
         self._flush()
-        self.segments.ends[0] = len(self.segments)
-        return self.segments
+        segments.ends[0] = len(segments)
+        return segments
 
-    def _enter(self, element: Any) -> bool:
-        """Whether the walk goes into `element`."""
-        tag, attributes = element.tag, element.attrib
-        self._outer.append(False)
-        if tag in BLOCKS:
+    def _break(self, kind: int) -> None:
+        """What a tag does to the text before it: it ends, a line of it ends, or an unknown element parts words."""
+        if kind in (_BREAK, _UNKNOWN):
+            self._words.append(LINE_BREAK if kind == _BREAK else " ")
+        else:
             self._flush()
-        if tag in NEVER_SHOWN or (attributes and _is_hidden(attributes, tag)):
-            return False
-        if tag == "img":
-            self._flush()
-            self._add("", element)
-            return False
-        if tag in BLOCKS:
-            self._open(tag, _classes_of(attributes) if attributes else 0)
-        elif tag == "a":
-            self._outer[-1] = True
-            self._links += 1
-        elif tag == "br":
-            self._words.append(LINE_BREAK)
-        self._read(element.text)
-        return True
 
-    def _leave(self) -> None:
-        outer = self._outer.pop()
-        if isinstance(outer, _Place):
-            self._flush()
-            self.segments.ends[self._place.container] = len(self.segments)
-            self._place = outer
-        elif outer:
-            self._links -= 1
-
-    def _open(self, tag: str, classes: int) -> None:
-        place, segments = self._place, self.segments
-        self._outer[-1] = place
-        segments.parents.append(place.container)
-        segments.starts.append(len(segments))
+    def _open(self, number: int) -> None:
+        segments, around = self.segments, self._container
+        self._container = len(segments.parents)
+        segments.parents.append(around)
+        segments.starts.append(len(segments.texts))
         segments.ends.append(0)
-        segments.container_tags.append(tag)
-        segments.container_classes.append(classes)
-        container = len(segments.parents) - 1
-        self._place = _Place(container, place.tags | _TAG_BIT.get(tag, 0), place.classes | classes, tag)
+        segments.container_tags.append(number)
 
-    def _read(self, text: str | None) -> None:
-        if text:
-            self._words.append(text)
-            if self._links:
-                self._linked += len(text.strip())
+    def _close(self) -> None:
+        segments = self.segments
+        segments.ends[self._container] = len(segments.texts)
+        self._container = segments.parents[self._container]
 
     def _flush(self) -> None:
-        if self._words:
-            text = _folded("".join(self._words))
-            self._words.clear()
-            if text:
-                self._add(text, None)
-            self._linked = 0
+        text = "".join(self._words)
+        self._words.clear()
+        if "&" in text:
+            text = _unescaped(text)
+        text = _folded(text) if not self._in_code() else _lines(text)
+        if not text.isprintable():
+            text = text.translate(CONTROLS)
+        if text:
+            self._add(text, min(self._linked, len(text)))
+        self._linked = 0
 
-    def _add(self, text: str, image: Any) -> None:
-        segments, place = self.segments, self._place
+    def _in_code(self) -> bool:
+        return self.segments.names[self.segments.container_tags[self._container]] == "pre"
+
+    def _add(self, text: str, linked: int, tag: int = 0, link: int = 0) -> None:
+        segments = self.segments
         segments.texts.append(text)
-        segments.linked.append(min(self._linked, len(text)))
-        segments.elements.append(image)
-        segments.owners.append(place.owner)
-        segments.captions.append(bool(place.tags & _TAG_BIT["figcaption"]))
-        segments.tags.append(place.tags | (_TAG_BIT["a"] if self._links and image is not None else 0))
-        segments.classes.append(place.classes)
-        segments.containers.append(place.container)
+        segments.linked.append(linked)
+        segments.containers.append(self._container)
+        segments.media.append(tag)
+        segments.links.append(link)
+
+
+def _text_after(tags: Iterator[tuple[int, str, str, str]]) -> str:
+    """The text behind the element that was just opened; `tags` go on from there."""
+    depth = 1
+    for _, name, said, text in tags:
+        if name[0] == "/":
+            depth -= 1
+        elif said[-1:] != "/":
+            depth += 1
+        if not depth:
+            return text
+    return ""
+
+
+def _is_hidden(name: str, said: str) -> bool:
+    if " hidden=" in said or any(map(HIDDEN.search, STYLE.findall(said))):
+        return True
+    return ' aria-hidden="true"' in said and name not in BLOCKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chains:
-    """Containers that hold the same segments count as one, so that a wrapping element changes nothing."""
+class Containers:
+    """Columns of equal length, one entry a container of `Segments`.
+
+    Containers that hold the same segments count as one, so that a wrapping element changes nothing.
+    """
 
     parents: list[int]
-    """Of each container, the nearest one around it that holds more; of the outermost, itself."""
+    """The nearest container around it that holds more; of the outermost, itself."""
     tags: list[int]
     """Bits of `CONTAINER_TAGS`, of the container and those around it that hold the same."""
     classes: list[int]
     """Bits of `CLASSES`, likewise."""
+    tags_around: list[int]
+    """Bits of `TAGS`, of the container and all around it."""
+    classes_around: list[int]
+    """Bits of `CLASSES`, likewise."""
 
 
-def chains(segments: Segments) -> Chains:
-    """The containers of `segments` by what they hold."""
-    parents, tags, classes = [0], [CONTAINER_TAG["div"]], list(segments.container_classes)
-    for container in range(1, len(segments.parents)):
-        around = segments.parents[container]
-        tags.append(CONTAINER_TAG.get(segments.container_tags[container], CONTAINER_TAG["div"]))
-        same = (segments.starts[container], segments.ends[container]) == (
-            segments.starts[around],
-            segments.ends[around],
-        )
-        parents.append(parents[around] if same else around)
-        if same:
-            tags[container] |= tags[around]
-            classes[container] |= classes[around]
-    return Chains(parents=parents, tags=tags, classes=classes)
+def containers_of(segments: Segments) -> Containers:
+    """What the tags of the containers say, by what they hold."""
+    starts, ends, around = segments.starts, segments.ends, segments.parents
+    parents, div = list(around), CONTAINER_TAG["div"]
+    found = Containers(parents=parents, tags=[div], classes=[0], tags_around=[0], classes_around=[0])
+    for container in range(1, len(parents)):
+        outer = around[container]
+        tag, classes = div, 0
+        if starts[container] != ends[container]:
+            number = segments.container_tags[container]
+            tag = CONTAINER_TAG.get(segments.names[number], div)
+            classes = _classes_of(segments.attributes[number])
+        found.tags_around.append(found.tags_around[outer] | tag)
+        found.classes_around.append(found.classes_around[outer] | classes)
+        if starts[container] == starts[outer] and ends[container] == ends[outer]:
+            parents[container] = parents[outer]
+            tag |= found.tags[outer]
+            classes |= found.classes[outer]
+        found.tags.append(tag)
+        found.classes.append(classes)
+    return found
 
 
-def cut(root: Any) -> Segments:
-    """The segments of the page below `root`."""
-    return _Walk().run(root)
+def attributes_of(segments: Segments, number: int) -> dict[str, str]:
+    """The attributes of a tag of the page."""
+    said = ATTRIBUTE.findall(segments.attributes[number])
+    return {name: unescape(value) if "&" in value else value for name, value in said}
+
+
+def sources_of(segments: Segments, number: int) -> list[dict[str, str]]:
+    """The attributes of the `<source>` elements that belong to a medium: inside it, or before it in a `<picture>`."""
+    names, sources = segments.names, []
+    before = number - 1
+    while names[before].strip("/") == "source":
+        if names[before] == "source":
+            sources.insert(0, attributes_of(segments, before))
+        before -= 1
+    name = names[number]
+    if name in ("video", "audio") and segments.attributes[number][-1:] != "/":
+        end = names.index(f"/{name}", number)
+        sources += [attributes_of(segments, inside) for inside in range(number, end) if names[inside] == "source"]
+    return sources
+
+
+def nearest(segments: Segments, number: int, names: Container[str]) -> int:
+    """The innermost container with one of `names` that segment `number` lies in, or 0."""
+    container = segments.containers[number]
+    while container and segments.names[segments.container_tags[container]] not in names:
+        container = segments.parents[container]
+    return container
+
+
+def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
+    """Where the elements of `tags` are: steps with the number among elements of the same name, as XPath counts."""
+    found: dict[int, str] = {}
+    wanted = set(tags)
+    counts = dict[str, int]()
+    outer: list[dict[str, int]] = []  # counts of the elements around, each beside the step that leads out of it
+    steps: list[str] = []
+    for number, (name, said) in enumerate(
+        zip(segments.names[: max(wanted, default=-1) + 1], segments.attributes, strict=False)
+    ):
+        if name[0] == "/":
+            counts = outer.pop()
+            steps.pop()
+            continue
+        counts[name] = counts.get(name, 0) + 1
+        if number in wanted:
+            places = [f"/{step}[{around[step]}]" for step, around in zip(steps, outer, strict=True)]
+            found[number] = f"{''.join(places)}/{name}[{counts[name]}]"
+        if said[-1:] != "/":
+            outer.append(counts)
+            steps.append(name)
+            counts = {}
+    return found
+
+
+def _unescaped(text: str) -> str:
+    """What libxml2 wrote as XML, as it was."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&#13;", "\r").replace("&amp;", "&")
 
 
 def _folded(text: str) -> str:
@@ -243,20 +358,25 @@ def _folded(text: str) -> str:
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(LINE_BREAK))))
 
 
-def _is_hidden(attributes: Any, tag: str) -> bool:
-    if "hidden" in attributes or ("style" in attributes and HIDDEN.search(attributes["style"])):
-        return True
-    return attributes.get("aria-hidden") == "true" and tag not in BLOCKS
-
-
-def _classes_of(attributes: Any) -> int:
-    kinds = _kinds_of(f"{attributes.get('class', '')} {attributes.get('id', '')}")
-    role = ROLES.get(attributes.get("role", ""))
-    return kinds if role is None else kinds | 1 << role
+def _lines(text: str) -> str:
+    """Lines of `<pre>` as they are, without empty ones around them."""
+    lines = text.replace(LINE_BREAK, "\n").replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
 @lru_cache(maxsize=65536)
-def _kinds_of(names: str) -> int:
-    """Bits of `CLASSES` found in the names; sites repeat theirs endlessly."""
-    lower = names.lower()
-    return sum(1 << number for number, pattern in enumerate(_CLASSES) if pattern.search(lower))
+def _classes_of(said: str) -> int:
+    """Bits of `CLASSES` of a tag with these attributes; sites repeat theirs endlessly."""
+    bits = 0
+    for names in NAMES.findall(said):
+        for word in WORD.findall(names.lower()):
+            bits |= _kinds_of(word)
+    for role in ROLE.findall(said) if " role=" in said else ():
+        bits |= 1 << ROLES[role] if role in ROLES else 0
+    return bits
+
+
+@lru_cache(maxsize=65536)
+def _kinds_of(word: str) -> int:
+    """Bits of `CLASSES` found in one word of a class or an id."""
+    return sum(1 << number for number, pattern in enumerate(_CLASSES) if pattern.search(word))

@@ -10,8 +10,9 @@ from warcio.exceptions import ArchiveLoadFailed
 from jobs.command import InputError
 from pipeline.addresses import canonical
 from pipeline.assemble import assemble, wanted_images
-from pipeline.extract import ImageReference, extract
-from pipeline.images import ImageConfig, ImageError, Picture, make_frame
+from pipeline.extract import extract
+from pipeline.images import ImageConfig, ImageError, Picture, make_frame, picture_in_page
+from pipeline.page import ImageReference
 from shards.chunk import Tally
 from shards.document import Document
 from shards.location import Location, locate
@@ -123,12 +124,14 @@ def _read_image(file: Any, contents: Contents, reference: ImageReference, image:
     """The picture that `reference` names, if the archive holds it at any of its addresses, or why there is none."""
     for address in (reference.url, *reference.alternatives):
         offset = _find(contents, address)
-        if offset is not None:
-            payload, _ = _read_payload(file, offset)
-            try:
+        try:
+            if address.startswith("data:"):
+                return picture_in_page(address, MOST_BYTES, image)
+            if offset is not None:
+                payload, _ = _read_payload(file, offset)
                 return Picture(url=address, frame=make_frame(payload, image)) if payload is not None else "too_large"
-            except ImageError as error:
-                return error.reason
+        except ImageError as error:
+            return error.reason
     return "not_in_archive"
 
 

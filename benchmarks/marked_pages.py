@@ -1,0 +1,168 @@
+"""Pages whose content people marked, as the content model sees them.
+
+Three sets of the material give text: wcxb, aeb (article text by hand) and readability (content accepted by hand).
+readability and the labels of tests/pipeline/wcxb_images.json give images, and both come from the folder that
+`benchmarks.fixture_pages` makes.
+"""
+
+import gzip
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import chain
+from pathlib import Path
+from urllib.parse import urljoin
+
+import lxml.html
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.candidates import image_candidates, is_placeholder
+from pipeline.encodings import decode
+from pipeline.features import Floats, text_features
+from pipeline.head import read_head
+from pipeline.markup import parse
+from pipeline.salience import word_counts
+from pipeline.segments import MEDIA, Containers, Segments, attributes_of, containers_of, cut, sources_of
+
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """A page whose content is marked."""
+
+    id: str
+    kind: str
+    url: str
+    html: bytes
+    content: str
+    pictures: frozenset[str] | None
+    """Addresses of the content's pictures; None where nobody marked them."""
+    optional: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A page as the model sees it."""
+
+    id: str
+    kind: str
+    segments: Segments
+    containers: Containers
+    features: Floats
+    words: Floats
+    """Of each segment, as the model counts them."""
+    found: Floats
+    """Share of each segment's words that the marked content has in this place."""
+    pictures: Floats
+    """1 for pictures of the content, 0 for others, -1 where unknown."""
+    bags: list[Counter[str]]
+    wanted: Counter[str]
+
+
+def read_pages(material: Path, labelled: Path, extra: Path | None) -> Iterator[Marked]:
+    """All marked pages of the material, and those in the folder `extra`."""
+    labels = json.loads(labelled.read_text())["pages"]
+    pages = material / "pages"
+    for folder, kind in (("wcxb", None), ("aeb", "news")):
+        for name, item in json.loads((pages / folder / "ground-truth.json").read_text()).items():
+            path = pages / folder / f"{name}.html.gz"
+            if path.exists():
+                label = labels.get(name) if folder == "wcxb" else None
+                yield Marked(
+                    id=name,
+                    kind=kind or item["page_type"],
+                    url=item.get("url") or "",
+                    html=gzip.decompress(path.read_bytes()),
+                    content=item["articleBody"],
+                    pictures=frozenset(chain.from_iterable(label["content"])) if label else None,
+                    optional=frozenset(chain.from_iterable(label.get("optional", []))) if label else frozenset(),
+                )
+    yield from _read_extra(extra) if extra else ()
+    for folder in sorted((pages / "readability").iterdir()):
+        if (folder / "source.html").exists():
+            url = json.loads((folder / "meta.json").read_text())["url"]
+            expected = lxml.html.document_fromstring((folder / "expected.html").read_bytes().decode("utf-8", "replace"))
+            yield Marked(
+                id=folder.name,
+                kind="readability",
+                url=url,
+                html=(folder / "source.html").read_bytes(),
+                content="\n".join(expected.itertext()),
+                pictures=frozenset(_addresses([dict(image.attrib) for image in expected.iter("img")], url)),
+            )
+
+
+def _read_extra(folder: Path) -> Iterator[Marked]:
+    for name, item in json.loads((folder / "ground-truth.json").read_text()).items():
+        yield Marked(
+            id=name,
+            kind="extra",
+            url=item["url"],
+            html=gzip.decompress((folder / f"{name}.html.gz").read_bytes()),
+            content=item["articleBody"],
+            pictures=None if item["images"] is None else frozenset(item["images"]),
+        )
+
+
+def prepare(page: Marked) -> Prepared | None:
+    """Features and targets of `page`; None if nothing is on it."""
+    tree = parse(decode(page.html, None).text)
+    head = read_head(tree, page.url)
+    segments = cut(tree)
+    if not len(segments):
+        return None
+    containers = containers_of(segments)
+    words, owners = [], []
+    for number, text in enumerate(segments.texts):
+        for word in WORD.findall(text.lower()):
+            words.append(word)
+            owners.append(number)
+    wanted = WORD.findall(page.content.lower())
+    hits, counts = np.zeros(len(segments), np.float32), np.bincount(owners, minlength=len(segments))
+    for match in SequenceMatcher(None, words, wanted, autojunk=False).get_matching_blocks():
+        np.add.at(hits, owners[match.a : match.a + match.size], 1)
+    return Prepared(
+        id=page.id,
+        kind=page.kind,
+        segments=segments,
+        containers=containers,
+        features=text_features(segments, containers, head.description, page.url),
+        words=word_counts(segments),
+        found=(hits / np.maximum(counts, 1)).astype(np.float32),
+        pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
+        bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
+        wanted=Counter(wanted),
+    )
+
+
+def _picture_target(segments: Segments, tag: int, page: Marked, base: str) -> float:
+    if not tag or page.pictures is None or MEDIA[segments.names[tag]] != "image":
+        return -1.0
+    image, sources = attributes_of(segments, tag), sources_of(segments, tag)
+    addresses = set(_addresses([image, *sources], base))
+    named = any(not is_placeholder(candidate.address) for candidate in image_candidates(image, sources))
+    if addresses & page.optional or not named:
+        return -1.0
+    return float(bool(addresses & page.pictures))
+
+
+def _addresses(elements: Sequence[Mapping[str, str]], base: str) -> Iterator[str]:
+    """Everything in the attributes of an image, and of its `<source>` elements, that may be its address, absolute."""
+    for attributes in elements:
+        for name, value in attributes.items():
+            for word in re.split(r",\s+", value) if "srcset" in name else [value]:
+                if word.strip() and name not in ("alt", "title", "class", "id", "style"):
+                    try:
+                        yield urljoin(base, word.split()[0])
+                    except ValueError:
+                        continue
+
+
+def media_of(page: Prepared) -> NDArray[np.int64]:
+    """Numbers of the segments of `page` that are media."""
+    return np.flatnonzero(np.asarray(page.segments.media))

@@ -1,0 +1,130 @@
+"""From the segments that belong to the content to blocks: text that reads well, and media with where they came from."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.media import find_medium, reason_to_leave_out
+from pipeline.page import Block, ImageReference, TextBlock, VideoReference
+from pipeline.segments import CONTAINER_TAG, Containers, Segments, nearest, paths
+
+CAPTION = re.compile(r' (?:class|id)="[^"]*\bcaption', re.IGNORECASE)
+"""WordPress and others write captions without `<figcaption>`."""
+IN_CAPTION = CONTAINER_TAG["figcaption"]
+IN_ITEM = CONTAINER_TAG["li"] | CONTAINER_TAG["dd"]
+IN_ROW = CONTAINER_TAG["tr"]
+LISTS = frozenset(("ul", "ol", "dl", "menu", "table"))
+Media = dict[int, ImageReference | VideoReference]
+
+
+def blocks_of(
+    segments: Segments, containers: Containers, keep: Sequence[bool], base: str, licences: Mapping[str, str]
+) -> tuple[tuple[Block, ...], Counter[str]]:
+    """The segments chosen by `keep` as blocks, each picture once; and the media that are no block, by reason."""
+    left_out = Counter[str]()
+    media = _media(segments, keep, base, licences, left_out)
+    captions = _captions(segments, containers, keep, media)
+    blocks: list[Block] = []
+    tags: list[int] = []
+    for run in _runs(segments, keep, media, captions):
+        if run[0] in media:
+            blocks.append(media[run[0]])
+            tags.append(segments.media[run[0]])
+        else:
+            blocks.append(TextBlock(text=_joined(segments, containers, run), caption=run[0] in captions))
+            tags.append(segments.container_tags[_holder(segments, run)])
+    places = paths(segments, tags)
+    return tuple(replace(block, path=places[tag]) for block, tag in zip(blocks, tags, strict=True)), left_out
+
+
+def _media(
+    segments: Segments, keep: Sequence[bool], base: str, licences: Mapping[str, str], left_out: Counter[str]
+) -> Media:
+    """The kept media, by their segment."""
+    media: Media = {}
+    seen: set[str] = set()
+    for number, tag in enumerate(segments.media):
+        if not tag:
+            continue
+        reference = find_medium(segments, number, base, licences) if keep[number] else None
+        if reference is None:
+            left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
+        elif seen.intersection((reference.url, *reference.alternatives)):
+            left_out["repeated"] += 1
+        else:
+            seen.update((reference.url, *reference.alternatives))
+            media[number] = reference
+    return media
+
+
+def _captions(segments: Segments, containers: Containers, keep: Sequence[bool], media: Media) -> set[int]:
+    """The kept texts that are captions: marked so, and nothing but captions between them and a medium."""
+
+    def marked(number: int) -> bool:
+        container = segments.containers[number]
+        around = containers.tags_around[container] & IN_CAPTION
+        return bool(around or CAPTION.search(segments.attributes[segments.container_tags[container]]))
+
+    found: set[int] = set()
+    for step in (1, -1):
+        for medium in media:
+            number = medium + step
+            while 0 <= number < len(segments) and not segments.media[number] and keep[number] and marked(number):
+                found.add(number)
+                number += step
+    return found
+
+
+def _runs(segments: Segments, keep: Sequence[bool], media: Media, captions: set[int]) -> Iterator[list[int]]:
+    """Segments that make one block: a medium, or texts between which nothing was left out but media."""
+    run: list[int] = []
+    for number, (tag, kept) in enumerate(zip(segments.media, keep, strict=True)):
+        if tag and number not in media:
+            continue
+        if run and (tag or not kept or (number in captions) != (run[0] in captions)):
+            yield run
+            run = []
+        if tag:
+            yield [number]
+        elif kept:
+            run.append(number)
+    if run:
+        yield run
+
+
+def _joined(segments: Segments, containers: Containers, run: list[int]) -> str:
+    """The texts of `run` as a person would write them down."""
+    parts: list[str] = []
+    before = -1
+    for number in run:
+        around = containers.tags_around[segments.containers[number]]
+        text = segments.texts[number]
+        row = nearest(segments, number, ("tr",)) if around & IN_ROW else 0
+        if around & IN_ITEM:
+            item = nearest(segments, number, ("li", "dd"))
+            text = f"- {text}" if segments.starts[item] == number else text
+        if before >= 0:
+            parts.append(_separator(segments, containers, before, number, row))
+        parts.append(text)
+        before = number
+    return "".join(parts)
+
+
+def _separator(segments: Segments, containers: Containers, before: int, number: int, row: int) -> str:
+    if row and segments.starts[row] <= before:
+        cell = nearest(segments, number, ("td", "th"))
+        return " | " if segments.starts[cell] == number else "\n"
+    both = containers.tags_around[segments.containers[before]] & containers.tags_around[segments.containers[number]]
+    if both & (IN_ITEM | IN_ROW):
+        around = nearest(segments, number, LISTS)
+        return "\n" if segments.starts[around] <= before else "\n\n"
+    return "\n\n"
+
+
+def _holder(segments: Segments, run: list[int]) -> int:
+    """The innermost container that holds all of `run`."""
+    container = segments.containers[run[0]]
+    while segments.ends[container] <= run[-1]:
+        container = segments.parents[container]
+    return container
