@@ -20,6 +20,7 @@ import lxml.html
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.blocks import is_caption
 from pipeline.candidates import image_candidates, is_placeholder
 from pipeline.encodings import decode
 from pipeline.features import Floats, text_features
@@ -58,6 +59,8 @@ class Prepared:
     """Of each segment, as the model counts them."""
     found: Floats
     """Share of each segment's words that the marked content has in this place."""
+    captions: NDArray[np.bool_]
+    """bool[segment]: which are marked as captions."""
     pictures: Floats
     """1 for pictures of the content, 0 for others, -1 where unknown."""
     bags: list[Counter[str]]
@@ -111,9 +114,10 @@ def _read_extra(folder: Path) -> Iterator[Marked]:
 
 def prepare(page: Marked) -> Prepared | None:
     """Features and targets of `page`; None if nothing is on it."""
-    tree = parse(decode(page.html, None).text)
+    text = decode(page.html, None).text
+    tree = parse(text)
     head = read_head(tree, page.url)
-    segments = cut(tree)
+    segments, _ = cut(text, tree)
     if not len(segments):
         return None
     containers = containers_of(segments)
@@ -134,6 +138,7 @@ def prepare(page: Marked) -> Prepared | None:
         features=text_features(segments, containers, head.description, page.url),
         words=word_counts(segments),
         found=(hits / np.maximum(counts, 1)).astype(np.float32),
+        captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
         pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
         wanted=Counter(wanted),

@@ -43,9 +43,9 @@ class SalienceConfig:
     """Measure by cross-validation in so many folds, and write nothing."""
     epochs: int = 8
     """Passes over all segments."""
-    members: int = 3
+    members: int = 1
     """Networks whose mean is taken."""
-    widths: tuple[int, ...] = (24, 8)
+    widths: tuple[int, ...] = (48, 16)
     """Of the hidden layers."""
     dropout: float = 0.3
     """Share of inputs and of the first hidden layer that is dropped in training."""
@@ -58,10 +58,12 @@ class SalienceConfig:
 
 
 def text_weights(page: Prepared) -> Floats:
-    """How much each segment counts: its words, tempered, and less on pages with many."""
-    return (
-        np.minimum(page.words, 200) ** 0.75 / (1 + page.words.sum() ** 0.5) * WEIGHT_OF_KIND.get(page.kind, 1.0)
-    ).astype(np.float32)
+    """How much each segment counts: its words, tempered, and less on pages with many.
+
+    Captions of news count for nothing: their labels hold the article's own text alone, and a page is more than that.
+    """
+    weights = np.minimum(page.words, 200) ** 0.75 / (1 + page.words.sum() ** 0.5) * WEIGHT_OF_KIND.get(page.kind, 1.0)
+    return np.where(page.captions & (page.kind in ("news", "extra")), 0, weights).astype(np.float32)
 
 
 def fit(features: Floats, targets: Floats, weights: Floats, config: SalienceConfig) -> list[Network]:
@@ -118,7 +120,9 @@ def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: Salien
     features = np.concatenate([_of_media(page, values) for page, values in rows])
     targets = np.concatenate([page.pictures[media_of(page)] for page, _ in rows])
     weights = np.concatenate([image_weights(page) for page, _ in rows])
-    return fit(features, np.maximum(targets, 0), weights, replace(config, widths=(24,), epochs=20, dropout=0.5))
+    return fit(
+        features, np.maximum(targets, 0), weights, replace(config, members=3, widths=(24,), epochs=20, dropout=0.5)
+    )
 
 
 def image_weights(page: Prepared) -> Floats:

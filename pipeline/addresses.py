@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urljoin
 
 from yarl import URL
@@ -10,7 +11,10 @@ from yarl import URL
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 SIMPLE = re.compile(
-    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}/(?:[\w~-]+(?:\.[\w~-]+)*/)*(?:[\w~-]+(?:\.[\w~-]+)*)?", re.ASCII
+    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}/"
+    r"(?:[\w~!$'()*,;:@-]+(?:\.[\w~!$'()*,;:@-]+)*/)*(?:[\w~!$'()*,;:@-]+(?:\.[\w~!$'()*,;:@-]+)*)?"
+    r"(?:\?[\w=&.~/:-]+)?",
+    re.ASCII,
 )
 """Addresses that have one spelling alone, which is most of them: the long way takes ten times as long."""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -18,8 +22,9 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 def canonical(address: str, base: str = "") -> str | None:
     """`address` made absolute by `base`, without its fragment; None unless it is http(s) without credentials."""
-    if SIMPLE.fullmatch(address):
-        return address
+    direct = _origin(base) + address if address[:1] == "/" else address
+    if SIMPLE.fullmatch(direct):
+        return direct
     try:
         absolute = urljoin(base, address.strip())
         if SIMPLE.fullmatch(absolute):
@@ -32,6 +37,12 @@ def canonical(address: str, base: str = "") -> str | None:
     except ValueError:
         return None
     return text
+
+
+@lru_cache(maxsize=1024)
+def _origin(base: str) -> str:
+    scheme, separator, rest = base.partition("://")
+    return f"{scheme}{separator}{re.split(r'[/?#]', rest, maxsplit=1)[0]}"
 
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:

@@ -14,7 +14,9 @@ CAPTION = re.compile(r' (?:class|id)="[^"]*\bcaption', re.IGNORECASE)
 IN_CAPTION = CONTAINER_TAG["figcaption"]
 IN_ITEM = CONTAINER_TAG["li"] | CONTAINER_TAG["dd"]
 IN_ROW = CONTAINER_TAG["tr"]
-LISTS = frozenset(("ul", "ol", "dl", "menu", "table"))
+IN_TERMS = CONTAINER_TAG["dl"]
+LISTS = frozenset(("ul", "ol", "dl", "menu"))
+LISTS_AND_TABLES = LISTS | {"table"}
 Media = dict[int, ImageReference | VideoReference]
 
 
@@ -25,17 +27,19 @@ def blocks_of(
     left_out = Counter[str]()
     media = _media(segments, keep, base, licences, left_out)
     captions = _captions(segments, containers, keep, media)
-    blocks: list[Block] = []
-    tags: list[int] = []
-    for run in _runs(segments, keep, media, captions):
-        if run[0] in media:
-            blocks.append(media[run[0]])
-            tags.append(segments.media[run[0]])
-        else:
-            blocks.append(TextBlock(text=_joined(segments, containers, run), caption=run[0] in captions))
-            tags.append(segments.container_tags[_holder(segments, run)])
+    runs = list(_runs(segments, keep, media, captions))
+    tags = [segments.media[run[0]] or segments.container_tags[_holder(segments, run)] for run in runs]
     places = paths(segments, tags)
-    return tuple(replace(block, path=places[tag]) for block, tag in zip(blocks, tags, strict=True)), left_out
+    blocks: list[Block] = []
+    before = -1
+    for run, tag in zip(runs, tags, strict=True):
+        if run[0] in media:
+            blocks.append(replace(media[run[0]], path=places[tag]))
+        else:
+            text = _joined(segments, containers, run, before)
+            blocks.append(TextBlock(text=text, caption=run[0] in captions, path=places[tag]))
+            before = run[-1]
+    return tuple(blocks), left_out
 
 
 def _media(
@@ -58,31 +62,34 @@ def _media(
     return media
 
 
-def _captions(segments: Segments, containers: Containers, keep: Sequence[bool], media: Media) -> set[int]:
-    """The kept texts that are captions: marked so, and nothing but captions between them and a medium."""
+def is_caption(segments: Segments, containers: Containers, number: int) -> bool:
+    """Whether the markup of a text says that it is a caption."""
+    container = segments.containers[number]
+    around = containers.tags_around[container] & IN_CAPTION
+    return bool(around or CAPTION.search(segments.attributes[segments.container_tags[container]]))
 
-    def marked(number: int) -> bool:
-        container = segments.containers[number]
-        around = containers.tags_around[container] & IN_CAPTION
-        return bool(around or CAPTION.search(segments.attributes[segments.container_tags[container]]))
 
-    found: set[int] = set()
+def _captions(segments: Segments, containers: Containers, keep: Sequence[bool], media: Media) -> dict[int, int]:
+    """The figures of the kept texts that are captions: marked so, and only captions between them and a medium."""
+    found: dict[int, int] = {}
     for step in (1, -1):
         for medium in media:
             number = medium + step
-            while 0 <= number < len(segments) and not segments.media[number] and keep[number] and marked(number):
-                found.add(number)
+            while 0 <= number < len(segments) and not segments.media[number] and keep[number]:
+                if not is_caption(segments, containers, number):
+                    break
+                found[number] = nearest(segments, number, ("figure",))
                 number += step
     return found
 
 
-def _runs(segments: Segments, keep: Sequence[bool], media: Media, captions: set[int]) -> Iterator[list[int]]:
+def _runs(segments: Segments, keep: Sequence[bool], media: Media, captions: Mapping[int, int]) -> Iterator[list[int]]:
     """Segments that make one block: a medium, or texts between which nothing was left out but media."""
     run: list[int] = []
     for number, (tag, kept) in enumerate(zip(segments.media, keep, strict=True)):
         if tag and number not in media:
             continue
-        if run and (tag or not kept or (number in captions) != (run[0] in captions)):
+        if run and (tag or not kept or captions.get(number) != captions.get(run[0])):
             yield run
             run = []
         if tag:
@@ -93,18 +100,17 @@ def _runs(segments: Segments, keep: Sequence[bool], media: Media, captions: set[
         yield run
 
 
-def _joined(segments: Segments, containers: Containers, run: list[int]) -> str:
-    """The texts of `run` as a person would write them down."""
+def _joined(segments: Segments, containers: Containers, run: list[int], before: int) -> str:
+    """The texts of `run` as a person would write them down; `before` is the last text of the block before."""
     parts: list[str] = []
-    before = -1
     for number in run:
         around = containers.tags_around[segments.containers[number]]
         text = segments.texts[number]
         row = nearest(segments, number, ("tr",)) if around & IN_ROW else 0
         if around & IN_ITEM:
             item = nearest(segments, number, ("li", "dd"))
-            text = f"- {text}" if segments.starts[item] == number else text
-        if before >= 0:
+            text = f"- {text}" if segments.starts[item] > before else text
+        if parts:
             parts.append(_separator(segments, containers, before, number, row))
         parts.append(text)
         before = number
@@ -114,11 +120,12 @@ def _joined(segments: Segments, containers: Containers, run: list[int]) -> str:
 def _separator(segments: Segments, containers: Containers, before: int, number: int, row: int) -> str:
     if row and segments.starts[row] <= before:
         cell = nearest(segments, number, ("td", "th"))
-        return " | " if segments.starts[cell] == number else "\n"
+        return " | " if segments.starts[cell] > before else "\n"
     both = containers.tags_around[segments.containers[before]] & containers.tags_around[segments.containers[number]]
-    if both & (IN_ITEM | IN_ROW):
-        around = nearest(segments, number, LISTS)
-        return "\n" if segments.starts[around] <= before else "\n\n"
+    if both & (IN_ITEM | IN_ROW | IN_TERMS):
+        outer, inner = nearest(segments, before, LISTS), nearest(segments, number, LISTS_AND_TABLES)
+        nested = outer and number < segments.ends[outer]
+        return "\n" if nested or segments.starts[inner] <= before else "\n\n"
     return "\n\n"
 
 

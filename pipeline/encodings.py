@@ -12,7 +12,7 @@ __all__ = ["MOST_BYTES", "Decoded", "Reason", "decode"]
 
 MOST_BYTES = 10_000_000
 """A longer page is cut here."""
-HEAD_BYTES = 65_536
+BEGINNING, HEAD_BYTES = 2_048, 65_536
 """How far into the page a declaration is looked for."""
 MARKS = {
     codecs.BOM_UTF8: "utf-8",
@@ -50,6 +50,8 @@ class Decoded:
     text: str
     encoding: str
     """Its name in the WHATWG standard, in lower case, or "utf-32le" or "utf-32be", which browsers do not know."""
+    utf_8: bytes = b""
+    """The page's own bytes if they are its text in UTF-8, otherwise nothing."""
     reason: Reason
     """What decided: the byte order mark, one of the declarations, that UTF-8 fits, detection, or nothing at all."""
 
@@ -72,7 +74,7 @@ def decode(html: bytes, content_type: str | None) -> Decoded:
         return _damaged_or_legacy(html, content_type)
     if text.isascii():
         return _seven_bits(html, text, content_type)
-    return Decoded(text=text, encoding="utf-8", reason=_reason_for_utf_8(html, content_type))
+    return Decoded(text=text, encoding="utf-8", reason=_reason_for_utf_8(html, content_type), utf_8=html)
 
 
 def _wide(head: bytes) -> str | None:
@@ -94,7 +96,7 @@ def _seven_bits(html: bytes, text: str, content_type: str | None) -> Decoded:
     undeclared: tuple[str, Reason] = ("utf-8", "utf-8")
     encoding, reason = next(_declared(html, content_type), undeclared)
     if b"\x1b$" not in html:
-        return Decoded(text=text, encoding=encoding, reason=reason)
+        return Decoded(text=text, encoding=encoding, reason=reason, utf_8=html)
     if encoding != "iso-2022-jp":
         encoding, reason = "iso-2022-jp", "detected"
     return Decoded(text=_read(html, encoding), encoding=encoding, reason=reason)
@@ -138,8 +140,10 @@ def _declared(html: bytes, content_type: str | None) -> Iterator[tuple[str, Reas
     if found := IN_HEADER.search(content_type or ""):
         yield from _known(found.group(1), "content-type")
     head = html[:HEAD_BYTES]
-    if b"charset" in head.lower():
-        for found in IN_META.finditer(head):
+    for part in (head[:BEGINNING], head):
+        if b"charset" not in part.lower():
+            continue
+        for found in IN_META.finditer(part):
             if found.group(1):
                 yield from _known(found.group(1).decode("ascii"), "meta")
                 return

@@ -36,14 +36,13 @@ def extract(
     `models` judge what is content instead of those that come with the project.
     """
     decoded = decode(html, content_type)
-    tree = parse(decoded.text)
+    tree = parse(decoded.text, decoded.utf_8)
     head = read_head(tree, url)
-    drawings = sum(1 for _ in tree.iter("svg"))
-    segments = cut(tree, backgrounds=backgrounds)
+    segments, taken_out = cut(decoded.text, tree, backgrounds=backgrounds)
     containers = containers_of(segments)
     keep = content_of(segments, containers, head.description, url, models).tolist() if len(segments) else []
     blocks, left_out = blocks_of(segments, containers, keep, head.base, head.licences)
-    left_out.update(inline_svg=drawings, page_cut=int(len(html) > MOST_BYTES))
+    left_out.update(taken_out, page_cut=int(len(html) > MOST_BYTES))
     return Page(
         url=url,
         title=head.title,

@@ -15,18 +15,18 @@ from pipeline.segments import CLASSES, CONTAINER_TAG, CONTAINER_TAGS, Containers
 
 Floats = NDArray[np.float32]
 PAGE_MARKS = (
-    r'"(News|Blog|Tech|Reportage)?(Article|Posting)"',
-    r'"Product"|og:type=(og:)?product',
-    r"DiscussionForumPosting|QAPage|Question",
-    r"ItemList|CollectionPage|OfferCatalog",
-    r"og:type=article",
-    r"og:type=website",
-    r"article:published_time|datePublished",
-    r"iscourse|ulletin|phpbb|phpBB|en Foro|enForo|nvision|larum|anilla",
-    r"hopify|ooCommerce|oocommerce|agento|restashop|product:price",
-    r"phinx|readthedocs|ocusaurus|mkdocs|MkDocs|itbook|oxygen|javadoc",
-    r"ordPress",
-    r"FAQPage|LocalBusiness|Organization",
+    ('Article"', 'Posting"'),
+    ('"Product"', "og:type=product", "og:type=og:product"),
+    ("DiscussionForumPosting", "QAPage", "Question"),
+    ("ItemList", "CollectionPage", "OfferCatalog"),
+    ("og:type=article",),
+    ("og:type=website",),
+    ("article:published_time", "datePublished"),
+    ("iscourse", "ulletin", "phpbb", "phpBB", "en Foro", "enForo", "nvision", "larum", "anilla"),
+    ("hopify", "ooCommerce", "oocommerce", "agento", "restashop", "product:price"),
+    ("phinx", "readthedocs", "ocusaurus", "mkdocs", "MkDocs", "itbook", "oxygen", "javadoc"),
+    ("ordPress",),
+    ("FAQPage", "LocalBusiness", "Organization"),
 )
 """What tells the kind of a page in its description of itself."""
 ADDRESS_MARKS = (
@@ -41,18 +41,17 @@ ADDRESS_MARKS = (
     r"-\w+-\w+-\w+-",
 )
 """What tells the kind of a page in its address."""
-LEVELS = 6
+LEVELS = 3
 """A segment is told of so many containers around it."""
 PLACE_COLUMNS = 14 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 2 * (10 + len(CLASSES))
 """The first columns say what a segment is and what it lies in, up to the second container around it."""
 SENTENCE_ENDS = frozenset('.!?…。！？"”')
-_PAGE_MARKS = [re.compile(mark) for mark in PAGE_MARKS]
 _ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
 
 
 def text_features(segments: Segments, containers: Containers, description: str, url: str) -> Floats:
     """float32[segment, feature] for the model of text; `description` is what the page says of itself in its head."""
-    nearest = np.asarray(segments.containers)
+    nearest = containers.nearest
     own, chars = own_columns(segments, containers)
     tags = bits(containers.tags, len(CONTAINER_TAGS))
     headings = _owner(segments, containers, "h1")
@@ -73,13 +72,15 @@ def text_features(segments: Segments, containers: Containers, description: str, 
 def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Floats]:
     """What each segment says of itself, float32[segment, 14], and its characters, float32[segment]."""
     texts = segments.texts
+    if any("。" in text for text in texts):
+        texts = [text.replace("。", ". ").replace("、", ",").replace("，", ",") for text in texts]
     occurrences = Counter(texts)
     columns = [
         [len(text) for text in texts],
         [text.count(" ") for text in texts],
         segments.linked,
-        [text.count(",") + text.count("、") for text in texts],
-        [text.count(". ") + text.count("? ") + text.count("! ") + text.count("。") for text in texts],
+        [text.count(",") for text in texts],
+        [text.count(". ") for text in texts],
         [text[-1:] in SENTENCE_ENDS for text in texts],
         [text[:1].isdigit() + text[-1:].isdigit() for text in texts],
         [text[:40].isupper() for text in texts],
@@ -107,8 +108,8 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
 
 def _owner(segments: Segments, containers: Containers, tag: str) -> NDArray[np.bool_]:
     """bool[segment]: whether the nearest container, or one that holds the same, is a `tag`."""
-    owners = np.asarray(containers.tags) & CONTAINER_TAG[tag] > 0
-    return owners[np.asarray(segments.containers)]
+    owners = containers.tags & CONTAINER_TAG[tag] > 0
+    return owners[containers.nearest]
 
 
 def place_columns(segments: Segments, chars: Floats, headings: NDArray[np.bool_]) -> Floats:
@@ -131,7 +132,7 @@ def container_columns(
     segments: Segments, containers: Containers, tags: NDArray[np.uint8], own: Floats, chars: Floats
 ) -> list[NDArray[Any]]:
     """What the containers around each segment hold, level by level, and what their tags and classes are."""
-    starts, ends = np.asarray(segments.starts), np.asarray(segments.ends)
+    starts, ends = containers.starts, containers.ends
     weighted = own[:, (2, 10)] * chars[:, None]
     sums = prefix(np.concatenate([chars[:, None], weighted, own[:, (11, 12, 3, 9)]], axis=1))
     held, linked, prose, long, media, commas, repeated = (sums[ends] - sums[starts]).T
@@ -151,32 +152,30 @@ def container_columns(
     ]
     measures = np.stack(columns, axis=1).astype(np.float32)
     classes = bits(containers.classes, len(CLASSES))
-    parents, container = np.asarray(containers.parents), np.asarray(segments.containers)
+    parents, container = containers.parents, containers.nearest
     groups: list[NDArray[Any]] = []
     for level in range(LEVELS):
         groups.append(measures[container])
-        if level < 3:
-            groups.append(classes[container])
-        if level in (1, 2):
+        groups.append(classes[container])
+        if level:
             groups.append(tags[container])
         container = parents[container]
     return groups
 
 
 def neighbour_columns(own: Floats) -> list[Floats]:
-    """The three segments before and after each, and means over five and fifteen to each side."""
-    count = len(own)
-    padded = np.pad(own, ((3, 3), (0, 0)))
-    groups = [padded[3 + step : 3 + step + count] for step in (-3, -2, -1, 1, 2, 3)]
-    return groups + [sums / number for number, sums in (window_sums(own, reach) for reach in (5, 15))]
+    """The segment before each and the one after it, and the means over fifteen to each side."""
+    padded = np.pad(own, ((1, 1), (0, 0)))
+    number, sums = window_sums(own, 15)
+    return [padded[:-2], padded[2:], sums / number]
 
 
 def candidate_columns(segments: Segments, containers: Containers, chars: Floats, own: Floats) -> Floats:
     """Each segment against the container that Readability's score of paragraphs prefers: float32[segment, 13]."""
-    parents, starts, ends = (np.asarray(values) for values in (containers.parents, segments.starts, segments.ends))
+    parents, starts, ends = containers.parents, containers.starts, containers.ends
     commas = own[:, 3] * np.expm1(own[:, 1] * 4) / 5
     worth = np.where((chars > 25) & (own[:, 2] < 0.5), 1 + commas + np.minimum(chars / 100, 3), 0)
-    first = parents[np.asarray(segments.containers)]
+    first = parents[containers.nearest]
     second = parents[first]
     score = sum(
         np.bincount(held_by, worth / share, len(parents))
@@ -224,7 +223,7 @@ def page_columns(
         np.log1p(own[:, 12].sum()) / 4,
         float(own[:, 10] @ chars) / total,
         own[:, 11].sum() / count,
-        *(mark.search(description) is not None for mark in _PAGE_MARKS),
+        *(any(word in description for word in mark) for mark in PAGE_MARKS),
         *(mark.search(url) is not None for mark in _ADDRESS_MARKS),
         min(url.count("/"), 8) / 8,
         np.log1p(len(segments.names)) / 10,
@@ -247,7 +246,7 @@ def prefix(values: Floats) -> Floats:
     return np.concatenate([np.zeros_like(values, shape=(1, *values.shape[1:])), np.cumsum(values, axis=0)])
 
 
-def bits(values: list[int], count: int) -> NDArray[np.uint8]:
-    """uint8[value, bit] of numbers below 2**64."""
-    octets = np.asarray(values, "<u8").view(np.uint8).reshape(-1, 8)
+def bits(values: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
+    """uint8[value, bit]."""
+    octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(-1, 8)
     return np.unpackbits(octets, axis=1, bitorder="little")[:, :count]

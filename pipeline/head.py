@@ -46,8 +46,9 @@ def read_head(root: Any, url: str) -> Head:
     """What the page below `root`, found at `url`, says of itself."""
     scripts = [script.text or "" for script in root.iter("script") if script.get("type") == JSON_LD]
     metas = [(_meta_name(meta), meta.get("content", "")) for meta in root.iter("meta")]
-    named = dict(reversed(metas))
-    base = next((canonical(element.get("href", ""), url) for element in root.iter("base")), None) or url
+    named = {name: content.strip() for name, content in reversed(metas) if content.strip()}
+    base = next((canonical(element.get("href"), url) for element in root.iter("base") if element.get("href")), None)
+    base = base or url
     anchors = [(element.get("href"), element.get("rel", "")) for element in root.iter("a")]
     related = [(element.get("href"), element.get("rel", "")) for element in root.iter("link")] + anchors
 
@@ -58,17 +59,23 @@ def read_head(root: Any, url: str) -> Head:
         return next((canonical(address, base) or "" for address in found), "")
 
     return Head(
-        title=" ".join(next((element.text or "" for element in root.iter("title")), "").split()),
+        title=_title(root),
         language=root.get("lang", "").strip().lower(),
         base=base,
         canonical=target("canonical"),
-        published=next((named[name].strip() for name in PUBLISHED if named.get(name)), ""),
+        published=next((named[name] for name in PUBLISHED if name in named), ""),
         licence=target("license"),
         licences=_licences(scripts),
         directives=directives([content for name, content in metas if name == "robots"]),
         links=tuple(dict.fromkeys(address for address, _ in anchors if address is not None)),
         description=_beginning([f"{name}={content}" for name, content in metas]) + _beginning(scripts),
     )
+
+
+def _title(root: Any) -> str:
+    """The first title that is not a drawing's."""
+    titles = (title.text or "" for title in root.iter("title") if next(title.iterancestors("svg"), None) is None)
+    return " ".join(next(titles, "").split())
 
 
 def directives(contents: list[str]) -> frozenset[str]:
@@ -100,5 +107,6 @@ def _licences(scripts: list[str]) -> dict[str, str]:
             pending += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
             if isinstance(item, dict) and isinstance(licence := item.get("license"), str):
                 addresses = (item.get(name) for name in ("contentUrl", "url", "@id"))
+                licence = licence.encode("utf-8", "replace").decode()  # JSON can spell half of a surrogate pair
                 found |= {address: licence for address in addresses if isinstance(address, str)}
     return found

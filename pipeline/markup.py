@@ -10,17 +10,17 @@ CODE = re.compile(r"<(script|style)\b", re.IGNORECASE)
 ALL_TAGS = re.compile(r"<[^<>]*>")
 
 
-def parse(text: str) -> Any:
-    """The root element of the page; an empty page where there is none.
+def parse(text: str, utf_8: bytes = b"") -> Any:
+    """The root element of the page; an empty page where there is none. `utf_8` is `text` in UTF-8 if that is at hand.
 
     libxml2 drops what is nested deeper than 2,048 elements, and all that follows it. Such a page is read once more
     without the tags that nest, and if that is not enough, as plain text.
     """
-    tree, complete = _parse(text)
+    tree, complete = _parse(utf_8 or text.encode("utf-8", "replace"))
     for tags in (NESTING_TAGS, ALL_TAGS):
         if complete:
             break
-        tree, complete = _parse(tags.sub(" ", without_code(text)))
+        tree, complete = _parse(tags.sub(" ", without_code(text)).encode("utf-8", "replace"))
     return tree
 
 
@@ -34,14 +34,13 @@ def without_code(text: str) -> str:
     return "".join([*kept, text[position:]])
 
 
-def _parse(text: str) -> tuple[Any, bool]:
+def _parse(html: bytes) -> tuple[Any, bool]:
     """The root element, and whether libxml2 went all the way down."""
     parser = lxml.etree.HTMLParser(
         encoding="utf-8", huge_tree=True, remove_comments=True, remove_pis=True, collect_ids=False
     )
-    html = text.replace("\0", " ").encode("utf-8", "replace")  # libxml2 stops at a NUL
     try:
-        tree = lxml.etree.fromstring(html, parser)
+        tree = lxml.etree.fromstring(html.replace(b"\0", b" "), parser)  # libxml2 stops at a NUL
     except (lxml.etree.LxmlError, ValueError):
         tree = None
     if tree is None:

@@ -27,7 +27,9 @@ PLAYERS = re.compile(
 """Addresses of frames that play a video or a sound; the last is PeerTube's, on any host."""
 LICENCES = ("data-license", "data-licence", "data-copyright", "data-credit", "data-attribution")
 """Attributes in which sites pass on the IPTC fields of a picture's rights."""
-RIGHTS = re.compile(r' (?:rel="[^"]*\blicense\b[^"]*"|itemprop="[^"]*\blicense\b[^"]*")')
+RIGHTS = re.compile(r' (?:rel="[^"]*\blicense\b[^"]*"|itemprop="[^"]*\blicense\b[^"]*")', re.IGNORECASE)
+MOST_TAGS = 500
+"""How far into its figure the licence of a picture is looked for: a figure may hold all pictures of a page."""
 TRACKER_SIDE = 3
 ICON_SIDE = 32
 """A medium left out that declares no more pixels than these is counted as a tracker or an icon."""
@@ -53,11 +55,12 @@ def _image(segments: Segments, number: int, base: str, licences: Mapping[str, st
         named = [(candidate.address, candidate.attribute) for candidate in candidates]
     else:
         named = [(address, "style") for address in background_images(attributes.get("style", ""))]
+    named = named[: MOST_ADDRESSES - 1]
     if link := segments.links[number]:
         larger = attributes_of(segments, link).get("href", "")
         named += [(larger, "a href")] if IMAGE_FILE.search(larger.partition("?")[0]) else []
     found: dict[str, str] = {}
-    for address, attribute in named[:MOST_ADDRESSES]:
+    for address, attribute in named:
         absolute = _address(address, base)
         if absolute:
             found.setdefault(absolute, attribute)
@@ -84,6 +87,11 @@ def _address(address: str, base: str) -> str | None:
     return None if is_placeholder(address) else canonical(address, base)
 
 
+def _absolute(address: str, base: str) -> str | None:
+    """None for an empty address too, which would be that of the page."""
+    return canonical(address, base) if address.strip() else None
+
+
 def _licence(segments: Segments, number: int, attributes: Mapping[str, str], base: str) -> str:
     """What the picture's attributes, or a link in its figure, say of its licence."""
     said = next((attributes[name] for name in LICENCES if attributes.get(name)), "")
@@ -91,23 +99,24 @@ def _licence(segments: Segments, number: int, attributes: Mapping[str, str], bas
     if said or not figure:
         return said
     start = segments.container_tags[figure]
-    for tag in range(start, len(segments.names)):
+    for tag in range(start, min(start + MOST_TAGS, len(segments.names))):
         if segments.names[tag] == "/figure":
             break
         if RIGHTS.search(segments.attributes[tag]):
-            return canonical(attributes_of(segments, tag).get("href", ""), base) or ""
+            rights = attributes_of(segments, tag)
+            return _absolute(rights.get("href", ""), base) or rights.get("content", "")
     return ""
 
 
 def _video(segments: Segments, tag: int, kind: str, base: str) -> VideoReference | None:
     attributes = attributes_of(segments, tag)
-    named = [(attributes[name], name) for name in ("src", "data-src", "data-lazy-src") if attributes.get(name)]
-    named += [(source["src"], "source src") for source in sources_of(segments, tag) if source.get("src")]
+    named = [(attributes.get(name, ""), name) for name in ("src", "data-src", "data-lazy-src")]
+    named += [(source.get("src", ""), "source src") for source in sources_of(segments, tag)]
     if identifier := attributes.get("videoid") or attributes.get("data-videoid"):
         named.append((f"https://www.youtube.com/embed/{identifier}", "videoid"))
     found: dict[str, str] = {}
     for address, attribute in named:
-        absolute = canonical(address, base)
+        absolute = _absolute(address, base)
         if absolute and (kind != "player" or PLAYERS.search(absolute)):
             found.setdefault(absolute, attribute)
     if not found:
@@ -117,7 +126,7 @@ def _video(segments: Segments, tag: int, kind: str, base: str) -> VideoReference
         kind=cast(Literal["video", "player", "audio"], kind),
         url=url,
         alternatives=tuple(alternatives),
-        poster=canonical(attributes["poster"], base) or "" if attributes.get("poster") else "",
+        poster=_absolute(attributes.get("poster", ""), base) or "",
         title=_folded(attributes.get("title", "")),
         attribute=found[url],
         width=pixels(attributes.get("width", "")),
@@ -138,6 +147,8 @@ def reason_to_leave_out(segments: Segments, tag: int, *, chosen: bool) -> str:
 
 def pixels(length: str) -> int:
     """A declared width or height; 0 for what is no number of pixels."""
+    if not length:
+        return 0
     digits = length.strip().removesuffix("px")
     return int(digits) if digits.isdecimal() and len(digits) < 6 else 0
 

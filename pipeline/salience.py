@@ -113,30 +113,31 @@ def image_features(
 
     What `text_features` say of the place, how likely the text around is, and what the tag says of itself.
     """
-    starts, ends, parents = (np.asarray(values) for values in (segments.starts, segments.ends, containers.parents))
     pictures = np.zeros(len(segments), np.float32)
     pictures[media] = 1
-    wanted, held, images = prefix(np.stack([likely * words, words, pictures], axis=1)).T
-    total = max(float(wanted[-1]), 1e-6)
-
-    def share(low: NDArray[np.int64], high: NDArray[np.int64]) -> Floats:
-        return (wanted[high] - wanted[low] + 0.05) / (held[high] - held[low] + 0.3)
-
-    columns: list[NDArray[np.floating]] = []
-    container = np.asarray(segments.containers)[media]
-    for _ in range(IMAGE_LEVELS):
-        low, high = starts[container], ends[container]
-        columns += [share(low, high), (wanted[high] - wanted[low]) / total]
-        columns += [np.log1p(held[high] - held[low]) / 6, np.log1p(images[high] - images[low]) / 3]
-        container = parents[container]
-    for reach in IMAGE_REACHES:
-        low = np.clip(media - reach, 0, len(segments))
-        high = np.clip(media + reach + 1, 0, len(segments))
-        columns += [share(low, high), share(low, media), share(media, high)]
-    columns.append(wanted[media] / total)
+    sums = prefix(np.stack([likely * words, words, pictures], axis=1))
+    total, count = max(float(sums[-1, 0]), 1e-6), len(segments)
+    levels = [containers.nearest[media]]
+    for _ in range(IMAGE_LEVELS - 1):
+        levels.append(containers.parents[levels[-1]])
+    around = np.stack(levels)
+    low = [np.maximum(media - reach, 0) for reach in IMAGE_REACHES]
+    high = [np.minimum(media + reach + 1, count) for reach in IMAGE_REACHES]
+    starts = np.concatenate([containers.starts[around], low, low, [media] * len(IMAGE_REACHES)])
+    ends = np.concatenate([containers.ends[around], high, [media] * len(IMAGE_REACHES), high])
+    wanted, held, images = np.moveaxis(sums[ends] - sums[starts], 2, 0)
+    share = (wanted + 0.05) / (held + 0.3)
+    inside = slice(IMAGE_LEVELS)
+    columns = [
+        share,
+        wanted[inside] / total,
+        np.log1p(held[inside]) / 6,
+        np.log1p(images[inside]) / 3,
+        sums[None, media, 0] / total,
+    ]
     declared = np.asarray([_declared(attributes_of(segments, segments.media[number])) for number in media], np.float32)
     place = features[media, :PLACE_COLUMNS]
-    return np.concatenate([place, np.stack(columns, axis=1), declared], axis=1, dtype=np.float32)
+    return np.concatenate([place, np.concatenate(columns).T, declared], axis=1, dtype=np.float32)
 
 
 def _declared(attributes: dict[str, str]) -> tuple[float, ...]:

@@ -1,6 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
-from pipeline.addresses import canonical, is_forbidden, parse_networks
+from pipeline.addresses import SIMPLE, canonical, is_forbidden, parse_networks
 
 
 @pytest.mark.parametrize(
@@ -71,3 +74,9 @@ def test_a_network_is_opened_by_name():
     assert is_forbidden("10.2.0.1", allowed)
     with pytest.raises(ValueError, match="300"):
         parse_networks("300.0.0.0/8")
+
+
+@given(st.from_regex(SIMPLE, fullmatch=True))
+def test_the_short_way_gives_what_the_long_way_does(address):
+    assert str(URL(address)) == address == canonical(address)
+    assert URL(address).host

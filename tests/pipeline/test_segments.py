@@ -5,11 +5,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.segments import CLASSES, TAGS, Segments, cut
+from pipeline.markup import parse
+from pipeline.segments import (
+    CLASSES,
+    CONTAINER_TAGS,
+    Segments,
+    attributes_of,
+    containers_of,
+    cut,
+    nearest,
+    paths,
+    sources_of,
+)
 
 
-def segments(body: str) -> Segments:
-    return cut(lxml.html.document_fromstring(f"<html><body>{body}</body></html>"))
+def segments(body: str, *, backgrounds: bool = False) -> Segments:
+    html = f"<html><body>{body}</body></html>"
+    return cut(html, parse(html), backgrounds=backgrounds)[0]
+
+
+def owners(found: Segments) -> list[str]:
+    return [found.names[found.container_tags[container]] for container in found.containers]
 
 
 def named(bits: int, names: tuple[str, ...]) -> set[str]:
@@ -19,8 +35,8 @@ def named(bits: int, names: tuple[str, ...]) -> set[str]:
 def test_segments_end_where_blocks_do_and_images_stand_alone():
     found = segments("<p>one <b>two</b></p>three<img src=i>four<ul><li>five<li>six</ul>")
     assert found.texts == ["one two", "three", "", "four", "five", "six"]
-    assert [element is not None for element in found.elements] == [False, False, True, False, False, False]
-    assert found.owners == ["p", "body", "body", "body", "li", "li"]
+    assert [found.names[tag] if tag else "" for tag in found.media] == ["", "", "img", "", "", ""]
+    assert owners(found) == ["p", "body", "body", "body", "li", "li"]
 
 
 def test_linked_characters_are_counted_and_a_hidden_link_upsets_nothing():
@@ -42,23 +58,93 @@ def test_tags_and_classes_around_are_remembered():
     found = segments(
         "<nav class='site-menu'><ul><li><a href=x>home</a></ul></nav><div role=main><p id=story>a</p></div>"
     )
-    menu, story = (CLASSES[6], CLASSES[9])
-    assert named(found.tags[0], TAGS) == {"nav", "ul", "li"}
-    assert menu in named(found.classes[0], CLASSES)
-    assert named(found.tags[1], TAGS) == {"p"}
-    assert named(found.classes[1], CLASSES) == {story}
+    around = containers_of(found)
+    menu, story = CLASSES[6], CLASSES[9]
+
+    def tags(number: int) -> set[str]:
+        return named(around.tags_around[found.containers[number]], CONTAINER_TAGS)
+
+    assert tags(0) == {"nav", "ul", "li", "div"}
+    assert menu in named(around.classes_around[found.containers[0]], CLASSES)
+    assert tags(1) == {"p", "div"}
+    assert named(around.classes_around[found.containers[1]], CLASSES) == {story}
+
+
+def test_containers_that_hold_the_same_count_as_one():
+    found = segments("<p>a</p><div class=story><div><p>b</p></div></div>")
+    around = containers_of(found)
+    inner = found.containers[1]
+    assert owners(found) == ["p", "p"]
+    assert named(around.tags[inner], CONTAINER_TAGS) == {"div", "p"}
+    assert named(around.classes[inner], CLASSES) == {CLASSES[9]}
+    assert found.names[found.container_tags[around.parents[inner]]] == "body"
 
 
 def test_line_breaks_stay_in_a_text_and_other_white_space_folds():
     assert segments("<p>one\n  two<br>three <br/> </p>").texts == ["one two\nthree"]
 
 
-def test_captions_are_marked():
-    assert segments("<figure><img src=i><figcaption>cap <b>tion</b></figcaption></figure>text").captions == [
-        False,
-        True,
-        False,
+def test_code_keeps_its_lines():
+    assert segments("<pre>\ndef f():\n    return 1 &lt; 2\n</pre>after").texts == [
+        "def f():\n    return 1 < 2",
+        "after",
     ]
+
+
+def test_elements_that_html_does_not_know_part_words_and_others_do_not():
+    assert segments("<x-a>one</x-a><x-b>two</x-b> th<b>re</b>e").texts == ["one two three"]
+
+
+@pytest.mark.parametrize("hidden", ["<section hidden>b<div>c</div></section>", "<i style='display:none'>b<b>c</b></i>"])
+def test_text_goes_on_behind_what_is_hidden(hidden):
+    assert " ".join(segments(f"a {hidden}d").texts) == "a d"
+
+
+def test_media_are_passed_by_with_what_they_hold():
+    found = segments("a<video poster=p><source src=v.mp4>no video</video>b<iframe src=f>none</iframe><embed src=e>c")
+    assert found.texts == ["a", "", "b", "", "", "c"]
+    assert [found.names[tag] for tag in found.media if tag] == ["video", "iframe", "embed"]
+    video = found.media[1]
+    assert (attributes_of(found, video), sources_of(found, video)) == ({"poster": "p"}, [{"src": "v.mp4"}])
+
+
+def test_the_sources_of_a_picture_are_those_before_its_image():
+    found = segments("<picture><source srcset='a&amp;b 2x'><source srcset=c><img src=d></picture><img src=e>")
+    pictures = [tag for tag in found.media if tag]
+    assert [attributes_of(found, tag)["src"] for tag in pictures] == ["d", "e"]
+    assert [sources_of(found, tag) for tag in pictures] == [[{"srcset": "a&b 2x"}, {"srcset": "c"}], []]
+
+
+def test_the_link_around_a_picture_is_known():
+    found = segments("<a href=big.jpg><img src=small.jpg></a><img src=i>")
+    assert [attributes_of(found, tag).get("href") for tag in found.links if tag] == ["big.jpg"]
+
+
+def test_background_pictures_are_media_where_asked_for():
+    body = "<div style='background-image: url(b.jpg)'>text</div>"
+    assert [tag > 0 for tag in segments(body).media] == [False]
+    assert [tag > 0 for tag in segments(body, backgrounds=True).media] == [True, False]
+
+
+def test_the_nearest_container_of_a_name():
+    found = segments("<table><tr><td><p>a</p></td></tr></table>b")
+    assert found.names[found.container_tags[nearest(found, 0, ("tr", "table"))]] == "tr"
+    assert nearest(found, 1, ("tr", "table")) == 0
+
+
+@given(st.recursive(st.sampled_from(["w", "<img>", "<b>w</b>", "<br>"]), lambda inner: st.lists(inner, max_size=4)))
+def test_paths_are_those_of_lxml(tree):
+    html = f"<html><body>{_written(tree)}</body></html>"
+    root = lxml.html.document_fromstring(html)
+    found, _ = cut(html, parse(html))
+    tags = [number for number, name in enumerate(found.names) if name[0] != "/"]
+    elements = list(root.iter())
+    for element, path in zip(elements, paths(found, tags).values(), strict=True):
+        assert root.getroottree().xpath(path) == [element]
+
+
+def _written(node: object) -> str:
+    return node if isinstance(node, str) else f"<div>{''.join(map(_written, node))}</div>"  # pyright: ignore
 
 
 @pytest.mark.parametrize("depth", [10, 200])
@@ -68,10 +154,7 @@ def test_nesting_changes_no_text(depth):
 
 @given(st.recursive(st.sampled_from(["w", "<img src=i>", "<b>w</b>", ""]), lambda inner: st.lists(inner, max_size=4)))
 def test_a_container_holds_the_segments_between_its_start_and_its_end(tree):
-    def html(node: object) -> str:
-        return node if isinstance(node, str) else f"<div>{''.join(map(html, node))}</div>"  # pyright: ignore
-
-    found = segments(html(tree) + "end")
+    found = segments(_written(tree) + "end")
     for number in range(len(found)):
         container = found.containers[number]
         while container:
