@@ -2,29 +2,55 @@
 
 import itertools
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from pipeline.features import prefix, text_features, window_sums
+from pipeline.features import PLACE_COLUMNS, prefix, text_features, window_sums
 from pipeline.markup import parse
-from pipeline.salience import WEIGHTS, Network, best_choice, content_of, image_features, networks
-from pipeline.segments import cut
+from pipeline.salience import (
+    WEIGHTS,
+    Network,
+    best_choice,
+    chances,
+    content_of,
+    image_features,
+    networks,
+    word_counts,
+)
+from pipeline.segments import Containers, Segments, containers_of, cut
+
+HTML = "<body><h1>Title</h1><p>Some text.</p><img src=i.png width=640><nav>a</nav><img src=logo.png></body>"
+
+
+def read(html: str) -> tuple[Segments, Containers]:
+    segments, _ = cut(html, parse(html))
+    return segments, containers_of(segments)
+
+
+def constant(logit: float, inputs: int = 1) -> Network:
+    """A network whose logit is the same for every row."""
+    return Network(layers=((np.zeros((inputs, 1), np.float32), np.array([logit], np.float32)),))
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_best_choice_is_the_best_of_all_choices(seed):
     random = np.random.default_rng(seed)
-    chances = random.random(7, np.float32)
+    likely = random.random(7, np.float32)
     words = random.integers(1, 50, 7).astype(np.float32)
 
     def expected_f1(chosen: np.ndarray) -> float:
-        wanted = float((chances * words).sum())
-        return 2 * float((chances * words)[chosen].sum()) / (float(words[chosen].sum()) + wanted)
+        wanted = float((likely * words).sum())
+        return 2 * float((likely * words)[chosen].sum()) / (float(words[chosen].sum()) + wanted)
 
     choices = [np.array(choice, bool) for choice in itertools.product((False, True), repeat=7)]
-    assert expected_f1(best_choice(chances, words)) == pytest.approx(max(map(expected_f1, choices)), rel=1e-5)
+    assert expected_f1(best_choice(likely, words)) == pytest.approx(max(map(expected_f1, choices)), rel=1e-5)
+
+
+def test_the_best_choice_of_pictures_alone_is_defined():
+    assert best_choice(np.array([0.2, 0.9], np.float32), np.zeros(2, np.float32)).dtype == np.bool_
 
 
 def test_a_network_computes_what_torch_does():
@@ -32,24 +58,59 @@ def test_a_network_computes_what_torch_does():
     layers = [torch.nn.Linear(5, 4), torch.nn.Linear(4, 3), torch.nn.Linear(3, 1)]
     weights = tuple((layer.weight.T.detach().numpy(), layer.bias.detach().numpy()) for layer in layers)
     rows = torch.randn(6, 5)
-    expected = torch.sigmoid(layers[2](torch.relu(layers[1](torch.relu(layers[0](rows))))))[:, 0]
-    np.testing.assert_allclose(Network(layers=weights).chances(rows.numpy()), expected.detach().numpy(), rtol=1e-5)
+    expected = layers[2](torch.relu(layers[1](torch.relu(layers[0](rows)))))[:, 0].detach()
+    network = Network(layers=weights)
+    np.testing.assert_allclose(network.logits(rows.numpy()), expected.numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(chances([network], rows.numpy()), torch.sigmoid(expected).numpy(), rtol=1e-5)
+
+
+def test_the_chances_of_an_ensemble_are_the_sigmoid_of_its_mean_logit():
+    rows = np.zeros((3, 1), np.float32)
+    found = chances([constant(1.0), constant(-3.0), constant(5.0)], rows)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [1 / (1 + math.exp(-1.0))] * 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("logit", "chance"), [(-1e4, 0), (-200, 0), (0, 0.5), (200, 1), (1e4, 1)])
+def test_chances_of_any_logit_are_defined(logit, chance):
+    assert chances([constant(logit)], np.zeros((1, 1), np.float32)) == pytest.approx([chance], abs=1e-30)
 
 
 def test_the_weights_fit_the_features():
-    html = b"<body><h1>Title</h1><p>Some text.</p><img src=i.png></body>"
-    segments = cut(parse(html.decode()))
-    features = text_features(segments, html, "http://x.org/")
-    assert features.shape == (3, len(networks()["text"].layers[0][0]))
-    pictures = image_features(segments, np.full(3, 0.5, np.float32), np.array([1, 2, 0], np.float32))
-    assert pictures.shape == (3, len(networks()["image"].layers[0][0]))
+    segments, containers = read(HTML)
+    models, count = networks(), len(segments)
+    features = text_features(segments, containers, "", "http://x.org/")
+    assert (features.shape, features.dtype) == ((count, len(models["text"][0].layers[0][0])), np.float32)
+    media = np.flatnonzero(np.asarray(segments.media))
+    pictures = image_features(segments, containers, features, np.full(count, 0.5), word_counts(segments), media)
+    assert (pictures.shape, pictures.dtype) == ((2, len(models["image"][0].layers[0][0])), np.float32)
     assert np.isfinite(features).all()
-    assert set(json.loads(WEIGHTS.read_text())) == {"text", "image"}
+    assert np.isfinite(pictures).all()
+    np.testing.assert_array_equal(pictures[:, :PLACE_COLUMNS], features[media, :PLACE_COLUMNS])
+    for ensemble in models.values():
+        assert all(network.layers[-1][0].shape[1] == 1 for network in ensemble)
+
+
+def test_the_weights_are_numbers_to_read():
+    assert set(json.loads(WEIGHTS.read_text())) == set(networks()) == {"text", "image"}
+    values = [values for ensemble in networks().values() for network in ensemble for values in network.layers]
+    assert all(np.isfinite(weights).all() and np.isfinite(biases).all() for weights, biases in values)
+
+
+def test_words_are_counted():
+    assert word_counts(read("<body><p>one two three</p><img><p>four</p></body>")[0]).tolist() == [3, 0, 1]
 
 
 def test_a_page_of_one_segment_keeps_it():
-    segments = cut(parse("<body>Alone.</body>"))
-    assert content_of(segments, b"<body>Alone.</body>", "").tolist() == [True]
+    assert content_of(*read("<body>Alone.</body>"), "", "").tolist() == [True]
+
+
+@pytest.mark.parametrize(("logit", "kept"), [(-5, False), (5, True)])
+def test_pictures_are_kept_by_their_own_chance(logit, kept):
+    segments, containers = read("<body><p>Some text.</p><img src=i.png><p>Other text.</p></body>")
+    sizes = {name: len(ensemble[0].layers[0][0]) for name, ensemble in networks().items()}
+    models = {"text": [constant(5, sizes["text"])], "image": [constant(logit, sizes["image"])]}
+    assert content_of(segments, containers, "", "", models).tolist() == [True, kept, True]
 
 
 def test_windows_are_cut_at_the_ends():

@@ -1,0 +1,113 @@
+"""Time is linear in the size of a page: ten times the page takes at most fifteen times as long, whatever it holds."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.extract import extract
+
+URL = "http://x.org/dir/page.html"
+SIZE, TIMES, MOST = 200_000, 10, 15
+TEXT = "The bread rests for an hour under a cloth. "
+
+
+def repeated(unit: str) -> Callable[[int], str]:
+    """Pages of `unit`, in which each `#` becomes the number of its repetition."""
+    return lambda size: "".join(unit.replace("#", str(number)) for number in range(size // len(unit)))
+
+
+def within(before: str, unit: str, after: str) -> Callable[[int], str]:
+    return lambda size: before + repeated(unit)(size) + after
+
+
+SHAPES = {
+    "text": repeated(TEXT),
+    "paragraphs": repeated(f"<p class=c#>{TEXT * 5}</p>"),
+    "images": repeated(f"<p>{TEXT * 3}</p><img src=i#.png alt=bread>"),
+    "many <": repeated("< a <b"),
+    "comments": repeated("<!-- - --><!--"),
+    "entities": repeated("&amp;&lt;&nosuch &#x41;"),
+    "scripts": repeated("<script>var a = '<p>'</script>a "),
+    "hidden": repeated(f"<div hidden><p>no</p></div><p>{TEXT * 3}</p>"),
+    "hidden within a line": repeated("<i hidden>no</i>yes "),
+    "drawings": repeated("<svg><path d=x></svg>a "),
+    "elements without end": repeated("<span class=x#>a "),
+    "blocks without end": repeated("<div><ul><li>a "),
+    "links without end": repeated("<a href=#>a "),
+    "hidden without end": repeated("<div hidden>no "),
+    "videos without end": repeated("<video src=v#.mp4>text "),
+    "lines of code": within("<pre>", "def f#(): pass\n", "</pre>"),
+    "one row": within("<table><tr>", f"<td>{TEXT}#</td>", "</table>"),
+    "pictures with many sources": repeated(f"<picture>{'<source srcset=s.png>' * 50}<img src=i#.png></picture>"),
+    "one picture with many sources": within("<picture>", "<source srcset=s#.png>", "<img src=i.png></picture>"),
+    "one video with many sources": within("<video>", "<source src=v#.mp4>", "</video>"),
+    "an address list": within("<img srcset='", "i#.jpg 1#w, ", "'>"),
+    "a style": within("<p style='", "background: url(i#.png);", f"'>{TEXT}"),
+    "a class": within("<p class='", "nav-# ", f"'>{TEXT}"),
+    "spaces": within("<p>a", " " * 50, "b"),
+    "JSON": within("<script type=application/ld+json>[", '{"license": "by", "url": "http://x.org/#"},', "0]</script>a"),
+}
+LONG_SHAPES = {
+    "many small paragraphs": repeated("<p>a #</p>"),
+    "deep lists": repeated("<ul><li>a<ul><li>b<ul><li>c</li></ul></li></ul></li></ul>"),
+    "items without end": repeated("<li>abc #"),
+    "table": within("<table>", "<tr><td>cell #</td><td>12</td></tr>", "</table>"),
+    "images alone": repeated("<img src=i#.png>"),
+    "one figure of many images": within("<figure>", "<img src=i#.png>", "</figure>"),
+    "figures": repeated("<figure><img src=i#.png><figcaption>c #</figcaption></figure>"),
+    "figures without end": repeated("<figure><img src=i#.png>"),
+    "one image, many captions": within("<img src=i.png>", "<figcaption>c</figcaption>", ""),
+    "videos": repeated("<video src=v#.mp4></video>text "),
+    "backgrounds": repeated("<p style='background: url(i#.png)'>x"),
+    "definitions": repeated("<dl><dt>a<dd>b</dl>"),
+    "badly nested": repeated("<b><p>x</b></p>"),
+}
+
+
+def seconds(html: bytes) -> float:
+    """Processor time of one extraction, the best of three; of one where it takes long."""
+    times: list[float] = []
+    while len(times) < 3 and sum(times) < 1:
+        begin = time.process_time()
+        extract(html, URL, backgrounds=True)
+        times.append(time.process_time() - begin)
+    return min(times)
+
+
+def assert_linear(shape: Callable[[int], str], size: int = SIZE) -> None:
+    small, large = shape(size), shape(size * TIMES)
+    assert len(large) > 0.8 * TIMES * len(small)
+    short, long = seconds(small.encode()), seconds(large.encode())
+    assert long <= MOST * max(short, 0.01), f"{len(small)} characters take {short:.3f} s, {len(large)} {long:.3f} s"
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))
+def test_time_is_linear(shape):
+    assert_linear(shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", LONG_SHAPES.values(), ids=list(LONG_SHAPES))
+def test_time_is_linear_for_pages_of_small_pieces(shape):
+    assert_linear(shape)
+
+
+def test_time_is_linear_for_a_real_page_repeated(material):
+    html = (material / "pages" / "readability" / "cnn" / "source.html").read_text(encoding="utf-8", errors="replace")
+    found = re.fullmatch(r"(.*<body[^>]*>)(.*)(</body>.*)", html, re.DOTALL)
+    assert found
+    before, body, after = found.groups()
+    assert_linear(lambda size: before + body * (2 * size // SIZE) + after)
+
+
+@pytest.mark.parametrize("shape", [within("<p ", "attribute# ", ">a"), within("<img ", "data-#=/i#.jpg ", f">{TEXT}")])
+def test_time_is_linear_for_many_attributes(shape):
+    """Of sizes at which a search of all attributes for each of them shows, without taking minutes."""
+    assert_linear(shape, 20_000)
+
+
+def test_time_is_linear_for_a_declaration_that_does_not_end():
+    """At a size that is searched for declarations from end to end."""
+    assert_linear(within("<meta charset=", " " * 50, ">a"), 3_000)
