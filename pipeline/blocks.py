@@ -47,6 +47,7 @@ def _media(
 ) -> Media:
     """The kept media, by their segment."""
     media: Media = {}
+    first: set[str] = set()
     seen: set[str] = set()
     for number, tag in enumerate(segments.media):
         if not tag:
@@ -54,19 +55,47 @@ def _media(
         reference = find_medium(segments, number, base, licences) if keep[number] else None
         if reference is None:
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
-        elif seen.intersection((reference.url, *reference.alternatives)):
+        elif reference.url in seen or not first.isdisjoint(reference.alternatives):
+            left_out["repeated"] += 1
+        elif isinstance(reference, ImageReference) and (lazy := _stood_in_for(segments, number, media)):
+            place, picture = lazy
+            media[place] = _merged(picture, reference)
             left_out["repeated"] += 1
         else:
+            # Other pictures may share an alternative: what stands in for them until they are loaded.
+            first.add(reference.url)
             seen.update((reference.url, *reference.alternatives))
             media[number] = reference
     return media
 
 
+def _stood_in_for(segments: Segments, number: int, media: Media) -> tuple[int, ImageReference] | None:
+    """The picture that a `<noscript>` right behind it repeats for readers without scripts."""
+    if not nearest(segments, number, ("noscript",)):
+        return None
+    for place in range(number - 1, max(number - 4, -1), -1):
+        if not segments.media[place]:
+            return None
+        if isinstance(picture := media.get(place), ImageReference):
+            return place, picture
+    return None
+
+
+def _merged(lazy: ImageReference, plain: ImageReference) -> ImageReference:
+    """One picture named twice; the second is the better one if the first stands in for it in its `src`."""
+    better, other = (plain, lazy) if lazy.attribute == "src" else (lazy, plain)
+    addresses = dict.fromkeys((*better.alternatives, other.url, *other.alternatives))
+    alternatives = tuple(address for address in addresses if address != better.url)
+    return replace(lazy, url=better.url, alternatives=alternatives, attribute=better.attribute)
+
+
 def is_caption(segments: Segments, containers: Containers, number: int) -> bool:
     """Whether the markup of a text says that it is a caption."""
     container = segments.containers[number]
-    around = containers.tags_around[container] & IN_CAPTION
-    return bool(around or CAPTION.search(segments.attributes[segments.container_tags[container]]))
+    if containers.tags_around[container] & IN_CAPTION:
+        return True
+    near = (container, segments.parents[container])
+    return any(CAPTION.search(segments.attributes[segments.container_tags[one]]) for one in near)
 
 
 def _captions(segments: Segments, containers: Containers, keep: Sequence[bool], media: Media) -> dict[int, int]:
@@ -87,11 +116,13 @@ def _runs(segments: Segments, keep: Sequence[bool], media: Media, captions: Mapp
     """Segments that make one block: a medium, or texts between which nothing was left out but media."""
     run: list[int] = []
     for number, (tag, kept) in enumerate(zip(segments.media, keep, strict=True)):
-        if tag and number not in media:
-            continue
-        if run and (tag or not kept or captions.get(number) != captions.get(run[0])):
+        left_out = tag and number not in media
+        parted = not left_out and (tag or not kept or (run and captions.get(number) != captions.get(run[0])))
+        if run and (parted or number in segments.gaps):
             yield run
             run = []
+        if left_out:
+            continue
         if tag:
             yield [number]
         elif kept:

@@ -197,6 +197,8 @@ def _rank_of_address(address: str) -> Rank:
     if ("{" in address or "%" in address) and TEMPLATE.search(address):
         return Rank.STAND_IN
     path = _path(address)
+    if "." not in address and "/" not in address:
+        return Rank.STAND_IN
     if "placehold" in path or ",blur_" in path or "q_lqip," in path or _is_stand_in(path.rpartition("/")[2]):
         return Rank.STAND_IN
     return Rank.UNDECODED if path.endswith(UNDECODED) else Rank.WIDE

@@ -22,7 +22,7 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16be",
 }
 """Byte order marks; that of UTF-32 comes first, since it begins with that of UTF-16."""
-LABEL = r"charset\s*=\s*[\"']?\s*([\w.:+-]{1,40})"
+LABEL = r"charset\s*+=\s*+[\"']?\s*+([\w.:+-]{1,40})"
 IN_HEADER = re.compile(LABEL, re.IGNORECASE | re.ASCII)
 IN_XML = re.compile(rb"\s*<\?xml\b[^<>]{0,200}?\bencoding\s*=\s*[\"']([\w.:+-]{1,40})", re.IGNORECASE)
 IN_META = re.compile(
@@ -144,7 +144,7 @@ def _declared(html: bytes, content_type: str | None) -> Iterator[tuple[str, Reas
         if b"charset" not in part.lower():
             continue
         for found in IN_META.finditer(part):
-            if found.group(1):
+            if found.group(1) and (found.end() < len(part) or part == head):
                 yield from _known(found.group(1).decode("ascii"), "meta")
                 return
     if found := IN_XML.match(head):

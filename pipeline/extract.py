@@ -42,7 +42,7 @@ def extract(
     containers = containers_of(segments)
     keep = content_of(segments, containers, head.description, url, models).tolist() if len(segments) else []
     blocks, left_out = blocks_of(segments, containers, keep, head.base, head.licences)
-    left_out.update(taken_out, page_cut=int(len(html) > MOST_BYTES))
+    left_out.update(taken_out, page_cut=int(len(html) > MOST_BYTES or segments.is_cut))
     return Page(
         url=url,
         title=head.title,

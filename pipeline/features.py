@@ -54,8 +54,9 @@ def text_features(segments: Segments, containers: Containers, description: str, 
     nearest = containers.nearest
     own, chars = own_columns(segments, containers)
     tags = bits(containers.tags, len(CONTAINER_TAGS))
+    distinct = tags[containers.innermost]
     headings = _owner(segments, containers, "h1")
-    page = page_columns(segments, tags, own, chars, headings, description, url)
+    page = page_columns(segments, distinct, own, chars, headings, description, url)
     groups = [
         own,
         place_columns(segments, chars, headings),
@@ -213,7 +214,7 @@ def page_columns(
     description: str,
     url: str,
 ) -> Floats:
-    """What is true of the whole page: float32[feature]; `tags` holds the bits of each container."""
+    """What is true of the whole page: float32[feature]; `tags` holds those of each distinct container."""
     count, total = max(len(segments), 1), max(float(chars.sum()), 1)
     values = [
         np.log1p(total) / 10,
@@ -226,7 +227,7 @@ def page_columns(
         *(any(word in description for word in mark) for mark in PAGE_MARKS),
         *(mark.search(url) is not None for mark in _ADDRESS_MARKS),
         min(url.count("/"), 8) / 8,
-        np.log1p(len(segments.names)) / 10,
+        np.log1p(len(tags)) / 10,
         *(np.log1p(tags.sum(axis=0)) / 6),
     ]
     return np.asarray(values, np.float32)

@@ -10,13 +10,23 @@ CODE = re.compile(r"<(script|style)\b", re.IGNORECASE)
 ALL_TAGS = re.compile(r"<[^<>]*>")
 
 
+LONG_PAGE = 250_000
+"""Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes a fraction of a second."""
+CROWDED_TAG = re.compile(rb"""<[a-zA-Z](?:[^"'>\s/]*+(?:"[^"]*+"|'[^']*+'|[\s/]++)){2000,}+[^>]*+""")
+"""libxml2 takes time with the square of the attributes of an element; real ones have at most 36."""
+
+
 def parse(text: str, utf_8: bytes = b"") -> Any:
     """The root element of the page; an empty page where there is none. `utf_8` is `text` in UTF-8 if that is at hand.
 
     libxml2 drops what is nested deeper than 2,048 elements, and all that follows it. Such a page is read once more
     without the tags that nest, and if that is not enough, as plain text.
     """
-    tree, complete = _parse(utf_8 or text.encode("utf-8", "replace"))
+    html = utf_8 or text.encode("utf-8", "replace")
+    if len(html) > LONG_PAGE and CROWDED_TAG.search(html):
+        # Scripts look like such tags.
+        html = CROWDED_TAG.sub(b"<x", without_code(text).encode("utf-8", "replace"))
+    tree, complete = _parse(html)
     for tags in (NESTING_TAGS, ALL_TAGS):
         if complete:
             break

@@ -19,8 +19,10 @@ from pipeline.media import pixels
 from pipeline.segments import Containers, Segments, attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
-IMAGE_THRESHOLD = 0.4
+IMAGE_THRESHOLD = 0.5
 """Chance from which an image counts as content; between recall and precision, by cross-validation."""
+MOST_LOGIT = 80.0
+"""exp(80) is near the largest float32."""
 IMAGE_LEVELS = 6
 IMAGE_REACHES = (3, 10, 30)
 DECORATION = (
@@ -63,7 +65,7 @@ def networks() -> dict[str, tuple[Network, ...]]:
 def chances(ensemble: Sequence[Network], features: Floats) -> Floats:
     """float32[row]: the chance that each row of float32[row, feature] is content."""
     logits = sum(network.logits(features) for network in ensemble) / len(ensemble)
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return (1 / (1 + np.exp(-np.clip(logits, -MOST_LOGIT, MOST_LOGIT)))).astype(np.float32)
 
 
 def content_of(

@@ -28,6 +28,8 @@ NEVER_SHOWN = ("head", "title", "script", "style", "template", "svg", "math", "c
 NAVIGATION = ("nav", "footer")
 """Elements that go too: of 849 marked pages they held a third of the segments and 0.6 % of the content's words, most
 of these on three pages that are navigation from end to end."""
+MOST_SEGMENTS = 50_000
+"""A page with more is cut: 50,000 take a few hundred megabytes to judge, and real pages have hundreds."""
 LEAST_OUTSIDE = 0.25
 """A page with less of its text than this outside navigation is read with it."""
 TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
@@ -89,7 +91,11 @@ TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
 LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
-CONTROLS = dict.fromkeys((*range(9), *range(14, 28), 127), " ")
+LONG_ATTRIBUTES = 1_000
+"""What classes longer attributes name is not remembered."""
+NO_CHARACTER = "&#xFFFD;"
+"""What libxml2 writes for a character that XML has no place for."""
+CONTROLS = dict.fromkeys((*range(1, 9), *range(14, 28), 127), " ")
 """JSON and XML have no place for most of them, and no page means them."""
 NAMES = re.compile(r' (?:class|id)="([^"]*)"')
 WORD = re.compile(r"[a-z]+")
@@ -140,6 +146,11 @@ class Segments:
     ends: list[int] = field(default_factory=lambda: [0])
     """First segment after each container."""
 
+    gaps: set[int] = field(default_factory=set[int])
+    """Segments in front of which navigation was left out."""
+    is_cut: bool = False
+    """Whether the page has more segments than are read."""
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -152,7 +163,8 @@ def cut(text: str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, C
     left_out = Counter(inline_svg=sum(1 for _ in root.iter("svg")))
     lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
     length, images = TEXT_LENGTH(root), sum(1 for _ in root.iter("img"))
-    lxml.etree.strip_elements(root, *NAVIGATION, with_tail=False)
+    for element in list(root.iter(*NAVIGATION)):
+        element.clear(keep_tail=True)
     segments = _walk(root, backgrounds)
     if sum(map(len, segments.texts)) < LEAST_OUTSIDE * length:
         whole = parse(text)
@@ -195,7 +207,10 @@ class _Walk:
                 self._close()
             elif kind == _LINK_END:
                 links -= 1
-            elif said[-1:] != "/" or kind == _MEDIA:
+            elif said[-1:] == "/" and kind != _MEDIA:
+                if name in NAVIGATION:
+                    segments.gaps.add(len(segments.texts))
+            else:
                 if kind == _OPEN:
                     self._open(number)
                 elif kind == _LINK:
@@ -209,7 +224,12 @@ class _Walk:
                 words.append(text)
                 if links:
                     self._linked += len(text.strip())
+            if len(segments.texts) >= MOST_SEGMENTS:
+                segments.is_cut = True
+                break
         self._flush()
+        while self._container:
+            self._close()
         segments.ends[0] = len(segments)
         return segments
 
@@ -234,13 +254,14 @@ class _Walk:
         self._container = segments.parents[self._container]
 
     def _flush(self) -> None:
-        text = "".join(self._words)
+        raw = "".join(self._words)
         self._words.clear()
-        if "&" in text:
-            text = _unescaped(text)
-        text = _folded(text) if not self._in_code() else _lines(text)
+        if "&" in raw:
+            raw = unescape(raw.replace(NO_CHARACTER, " "))
+        shown = _lines if self._in_code() else _folded
+        text = shown(raw)
         if not text.isprintable():
-            text = text.translate(CONTROLS)
+            text = shown(raw.translate(CONTROLS))
         if text:
             self._add(text, min(self._linked, len(text)))
         self._linked = 0
@@ -271,7 +292,8 @@ def _text_after(tags: Iterator[tuple[int, str, str, str]]) -> str:
 
 
 def _is_hidden(name: str, said: str) -> bool:
-    if " hidden=" in said or any(map(HIDDEN.search, STYLE.findall(said))):
+    # React hides what it streams, as S:0, S:1 and so on, until a script moves it into its place.
+    if (" hidden=" in said and ' id="S:' not in said) or any(map(HIDDEN.search, STYLE.findall(said))):
         return True
     return ' aria-hidden="true"' in said and name not in BLOCKS and name not in MEDIA
 
@@ -296,6 +318,8 @@ class Containers:
     """Bits of `CONTAINER_TAGS`, of the container and all around it."""
     classes_around: Integers
     """Bits of `CLASSES`, likewise."""
+    innermost: Integers
+    """Numbers of the containers that hold something, and no one other that holds the same."""
     nearest: Integers
     """int64[segment]: the container of each segment."""
 
@@ -305,6 +329,7 @@ def containers_of(segments: Segments) -> Containers:
     starts, ends, around = segments.starts, segments.ends, segments.parents
     parents, div = list(around), CONTAINER_TAG["div"]
     tags, classes, tags_around, classes_around = [div], [0], [0], [0]
+    inner = [start != end for start, end in zip(starts, ends, strict=True)]
     for container, number in enumerate(segments.container_tags):
         if not container:
             continue
@@ -316,11 +341,16 @@ def containers_of(segments: Segments) -> Containers:
         same = start == starts[outer] and end == ends[outer]
         if same:
             parents[container] = parents[outer]
+            inner[outer] = False
         tags.append(tag | tags[outer] if same else tag)
         classes.append(said | classes[outer] if same else said)
     columns = np.array([starts, ends, parents, tags, classes, tags_around, classes_around], np.int64)
     names = ("starts", "ends", "parents", "tags", "classes", "tags_around", "classes_around")
-    return Containers(**dict(zip(names, columns, strict=True)), nearest=np.array(segments.containers, np.int64))
+    return Containers(
+        **dict(zip(names, columns, strict=True)),
+        innermost=np.flatnonzero(inner),
+        nearest=np.array(segments.containers, np.int64),
+    )
 
 
 def attributes_of(segments: Segments, number: int) -> dict[str, str]:
@@ -377,11 +407,6 @@ def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
     return found
 
 
-def _unescaped(text: str) -> str:
-    """What libxml2 wrote as XML, as it was."""
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&#13;", "\r").replace("&amp;", "&")
-
-
 def _folded(text: str) -> str:
     """White space as a browser shows it, `<br>` as a line's end."""
     if LINE_BREAK not in text:
@@ -395,9 +420,13 @@ def _lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
-@lru_cache(maxsize=65536)
 def _classes_of(said: str) -> int:
     """Bits of `CLASSES` of a tag with these attributes; sites repeat theirs endlessly."""
+    return _read_classes(said) if len(said) < LONG_ATTRIBUTES else _read_classes.__wrapped__(said)
+
+
+@lru_cache(maxsize=65536)
+def _read_classes(said: str) -> int:
     bits = 0
     for names in NAMES.findall(said):
         for word in WORD.findall(names.lower()):
