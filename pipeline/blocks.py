@@ -9,7 +9,7 @@ from pipeline.media import find_medium, reason_to_leave_out
 from pipeline.page import Block, ImageReference, TextBlock, VideoReference
 from pipeline.segments import CONTAINER_TAG, Containers, Segments, nearest, paths
 
-CAPTION = re.compile(r' (?:class|id)="[^"]*\bcaption', re.IGNORECASE)
+CAPTION = re.compile(r' (?:class|id)="[^"]*caption', re.IGNORECASE)
 """WordPress and others write captions without `<figcaption>`."""
 IN_CAPTION = CONTAINER_TAG["figcaption"]
 IN_ITEM = CONTAINER_TAG["li"] | CONTAINER_TAG["dd"]
@@ -23,11 +23,15 @@ Media = dict[int, ImageReference | VideoReference]
 def blocks_of(
     segments: Segments, containers: Containers, keep: Sequence[bool], base: str, licences: Mapping[str, str]
 ) -> tuple[tuple[Block, ...], Counter[str]]:
-    """The segments chosen by `keep` as blocks, each picture once; and the media that are no block, by reason."""
+    """The segments chosen by `keep` as blocks, each picture once; and the media that are no block, by reason.
+
+    Whatever `keep` says, the caption of a kept medium is kept too.
+    """
     left_out = Counter[str]()
     media = _media(segments, keep, base, licences, left_out)
-    captions = _captions(segments, containers, keep, media)
-    runs = list(_runs(segments, keep, media, captions))
+    captions = _captions(segments, containers, media)
+    chosen = [kept or number in captions for number, kept in enumerate(keep)]
+    runs = list(_runs(segments, chosen, media, captions))
     tags = [segments.media[run[0]] or segments.container_tags[_holder(segments, run)] for run in runs]
     places = paths(segments, tags)
     blocks: list[Block] = []
@@ -98,13 +102,13 @@ def is_caption(segments: Segments, containers: Containers, number: int) -> bool:
     return any(CAPTION.search(segments.attributes[segments.container_tags[one]]) for one in near)
 
 
-def _captions(segments: Segments, containers: Containers, keep: Sequence[bool], media: Media) -> dict[int, int]:
-    """The figures of the kept texts that are captions: marked so, and only captions between them and a medium."""
+def _captions(segments: Segments, containers: Containers, media: Media) -> dict[int, int]:
+    """The figures of the texts that are captions: marked so, and only captions between them and a kept medium."""
     found: dict[int, int] = {}
     for step in (1, -1):
         for medium in media:
             number = medium + step
-            while 0 <= number < len(segments) and not segments.media[number] and keep[number]:
+            while 0 <= number < len(segments) and not segments.media[number] and number not in found:
                 if not is_caption(segments, containers, number):
                     break
                 found[number] = nearest(segments, number, ("figure",))
