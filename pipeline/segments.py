@@ -92,7 +92,7 @@ TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
 LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
 LONG_ATTRIBUTES = 1_000
-"""What classes longer attributes name is not remembered."""
+"""Classes are looked for in so many characters, since what they mean is remembered by them."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
 CONTROLS = dict.fromkeys((*range(1, 9), *range(14, 28), 127), " ")
@@ -335,7 +335,7 @@ def containers_of(segments: Segments) -> Containers:
             continue
         outer, start, end = around[container], starts[container], ends[container]
         tag = CONTAINER_TAG.get(segments.names[number], div)
-        said = _classes_of(segments.attributes[number]) if start != end else 0
+        said = _classes_of(segments.attributes[number][:LONG_ATTRIBUTES]) if start != end else 0
         tags_around.append(tags_around[outer] | tag)
         classes_around.append(classes_around[outer] | said)
         same = start == starts[outer] and end == ends[outer]
@@ -420,13 +420,9 @@ def _lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
+@lru_cache(maxsize=65536)
 def _classes_of(said: str) -> int:
     """Bits of `CLASSES` of a tag with these attributes; sites repeat theirs endlessly."""
-    return _read_classes(said) if len(said) < LONG_ATTRIBUTES else _read_classes.__wrapped__(said)
-
-
-@lru_cache(maxsize=65536)
-def _read_classes(said: str) -> int:
     bits = 0
     for names in NAMES.findall(said):
         for word in WORD.findall(names.lower()):
