@@ -70,7 +70,7 @@ def fit(features: Floats, targets: Floats, weights: Floats, config: SalienceConf
     """Networks that give the logit of `targets`, from different initial weights and batches."""
     known = weights > 0
     x, y, w = (torch.from_numpy(values[known]) for values in (features, targets, weights))
-    mean, scale = x.mean(0), x.std(0) + 0.02
+    mean, scale = x.mean(0), x.std(0, correction=0) + 0.02
     x = (x - mean) / scale
     return [_fit_one(x, y, w, mean, scale, config, number) for number in range(config.members)]
 

@@ -4,14 +4,17 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.extraction import main
 from benchmarks.labelled_images import score_labelled
+from benchmarks.marked_pages import prepare, read_pages
 from benchmarks.pages import SavedPage
 from benchmarks.peers import installed_extractors, xml_blocks
 from benchmarks.scores import in_wcxb_mix
 from benchmarks.speed import cpu_seconds, share_of
+from benchmarks.train_salience import SalienceConfig, fit_by_folds, fit_text, held_out_models
 
 BEFORE = "The flamingo stands on one leg in the shallow lagoon and filters the brine for algae and small shrimps."
 AFTER = "Its chicks are grey when they hatch, and turn pink over two or three years from the pigments in their food."
@@ -59,7 +62,7 @@ def small_material(tmp_path) -> Path:
 def test_the_last_line_holds_each_figure_beside_what_it_must_be(small_material, scorers, tmp_path, capsys):
     output = tmp_path / "out"
     flags = ["--material", str(small_material), "--scorers", str(scorers), "--output", str(output)]
-    assert main([*flags, "--rounds", "1", "--peers", "false"]) == 0
+    assert main([*flags, "--rounds", "1", "--peers", "false", "--folds", "0"]) == 0
 
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last.keys() == {"benchmark", "targets", "machine"}
@@ -85,13 +88,30 @@ def test_what_is_absent_is_refused_in_one_sentence(tmp_path, small_material, cap
     assert "nowhere/pages/readability holds no pages" in capsys.readouterr().err
     assert main(["--rounds", "0"]) == 2
     assert "rounds is 0; it must be 1 or greater" in capsys.readouterr().err
+    assert main(["--folds", "1"]) == 2
+    assert "folds is 1; it must be 2 or greater, or 0" in capsys.readouterr().err
+
+
+def test_every_page_has_a_model_that_was_trained_without_it(small_material, tmp_path):
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"pages": {}}')
+    config = SalienceConfig(material=small_material, labels=labels, epochs=1)
+    pages = [prepared for page in read_pages(small_material, labels, None) if (prepared := prepare(page))]
+    fold, models, said = fit_by_folds(pages, config, 2)
+    assert sorted(fold.tolist()) == [0, 0, 1, 1]
+    for number in range(2):
+        others = fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config)
+        for mine, again in zip(models[number]["text"][0].layers, others[0].layers, strict=True):
+            np.testing.assert_array_equal(mine[0], again[0])
+    assert [len(values) for values in said] == [len(page.segments) for page in pages]
+    assert held_out_models(config, 2).keys() == {page.id for page in pages}
 
 
 def test_a_broken_scorer_is_named_with_its_last_words(tmp_path, small_material, capsys):
     for name in ("interleave_score.py", "article_score.py"):
         (tmp_path / name).write_text("def score_page(*_):\n    return 0, 0, 0, 0, 0\nif __name__ == '__main__': 1 / 0")
     flags = ["--material", str(small_material), "--scorers", str(tmp_path), "--output", str(tmp_path / "out")]
-    assert main([*flags, "--peers", "false"]) == 2
+    assert main([*flags, "--peers", "false", "--folds", "0"]) == 2
     assert "interleave_score.py failed on" in (message := capsys.readouterr().err)
     assert "ZeroDivisionError" in message
 
