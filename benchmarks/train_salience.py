@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages
-from jobs.command import run_command
+from jobs.command import InputError, run_command
 from pipeline.features import Floats
 from pipeline.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
 
@@ -117,6 +117,8 @@ def fit_text(pages: Sequence[Prepared], config: SalienceConfig) -> list[Network]
 def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: SalienceConfig) -> list[Network]:
     """The networks of images, given what networks of text that did not see these pages said of them."""
     rows = [(page, values) for page, values in zip(pages, said, strict=True) if (page.pictures >= 0).any()]
+    if not rows:
+        raise InputError(f"none of {len(pages)} pages to train on has marked pictures; use fewer folds or more pages")
     features = np.concatenate([_of_media(page, values) for page, values in rows])
     targets = np.concatenate([page.pictures[media_of(page)] for page, _ in rows])
     weights = np.concatenate([image_weights(page) for page, _ in rows])

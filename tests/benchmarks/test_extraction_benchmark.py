@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,10 +96,13 @@ def test_what_is_absent_is_refused_in_one_sentence(tmp_path, small_material, cap
 def test_every_page_has_a_model_that_was_trained_without_it(small_material, tmp_path):
     labels = tmp_path / "labels.json"
     labels.write_text('{"pages": {}}')
+    first = small_material / "pages" / "readability" / "birds"
+    for number in range(4):
+        shutil.copytree(first, first.with_name(f"birds-{number}"))
     config = SalienceConfig(material=small_material, labels=labels, epochs=1)
     pages = [prepared for page in read_pages(small_material, labels, None) if (prepared := prepare(page))]
     fold, models, said = fit_by_folds(pages, config, 2)
-    assert sorted(fold.tolist()) == [0, 0, 1, 1]
+    assert sorted(fold.tolist()) == [0, 0, 0, 0, 1, 1, 1, 1]
     for number in range(2):
         others = fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config)
         for mine, again in zip(models[number]["text"][0].layers, others[0].layers, strict=True):
