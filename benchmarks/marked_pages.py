@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 
 from pipeline.blocks import is_caption
 from pipeline.candidates import image_candidates, is_placeholder
+from pipeline.containers import Containers, containers_of
 from pipeline.encodings import decode
 from pipeline.features import Floats, text_features
 from pipeline.head import read_head
 from pipeline.markup import parse
 from pipeline.salience import word_counts
-from pipeline.segments import MEDIA, Containers, Segments, attributes_of, containers_of, cut, sources_of
+from pipeline.segments import Segments, cut
+from pipeline.tags import attributes_of, sources_of
+from pipeline.vocabulary import MEDIA
 
 WORD = re.compile(r"\w+")
 

@@ -17,12 +17,13 @@ from pathlib import Path
 
 from jobs.command import REFUSED, InputError
 from pipeline.blocks import blocks_of
+from pipeline.containers import containers_of
 from pipeline.encodings import MOST_BYTES, decode
 from pipeline.head import read_head
 from pipeline.markup import parse
 from pipeline.page import Block, ImageReference, Page, TextBlock
 from pipeline.salience import Models, content_of
-from pipeline.segments import containers_of, cut
+from pipeline.segments import cut
 
 TYPES = ("text", "image", "video", "player", "audio")
 

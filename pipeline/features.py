@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segments import CLASSES, CONTAINER_TAG, CONTAINER_TAGS, Containers, Segments
+from pipeline.containers import Containers
+from pipeline.segments import Segments
+from pipeline.vocabulary import CLASSES, CONTAINER_TAG, CONTAINER_TAGS
 
 Floats = NDArray[np.float32]
 PAGE_MARKS = (

@@ -6,8 +6,11 @@ from typing import Literal, cast
 
 from pipeline.addresses import canonical
 from pipeline.candidates import background_images, data_image, image_candidates, is_placeholder
+from pipeline.containers import nearest
 from pipeline.page import ImageReference, VideoReference
-from pipeline.segments import MEDIA, Segments, attributes_of, nearest, sources_of
+from pipeline.segments import Segments
+from pipeline.tags import attributes_of, sources_of
+from pipeline.vocabulary import MEDIA
 
 LEAST_DATA, MOST_DATA = 1_000, 2_000_000
 """Bytes of a picture that stands in the page as `data:`; less is a placeholder or an icon."""

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.containers import Containers
 from pipeline.features import PLACE_COLUMNS, Floats, prefix, text_features
 from pipeline.media import pixels
-from pipeline.segments import Containers, Segments, attributes_of
+from pipeline.segments import Segments
+from pipeline.tags import attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.5

@@ -9,19 +9,15 @@ can visit elements.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from html import unescape
 from typing import Any
 
 import lxml.etree
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.markup import parse
-
-Integers = NDArray[np.int64]
+from pipeline.vocabulary import BLOCKS, INLINE, MEDIA
 
 NEVER_SHOWN = ("head", "title", "script", "style", "template", "svg", "math", "canvas", "select", "datalist", "map")
 """Elements that go before the tree is written out."""
@@ -33,80 +29,16 @@ MOST_SEGMENTS = 50_000
 LEAST_OUTSIDE = 0.25
 """A page with less of its text than this outside navigation is read with it."""
 TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
-INLINE = frozenset(
-    "abbr acronym b basefont bdi bdo big blink cite code del dfn em font i ins kbd mark marquee meter nobr "
-    "object output param picture progress q rb rp rt rtc ruby s samp small source span strike strong sub sup time "
-    "track tt u var wbr input".split()
-)
-"""Elements within a word or sentence. White space is put around those that HTML does not know."""
-MEDIA = {
-    "img": "image", "amp-img": "image", "video": "video", "amp-video": "video", "iframe": "player",
-    "amp-iframe": "player", "amp-youtube": "player", "lite-youtube": "player", "embed": "player", "audio": "audio",
-    "amp-audio": "audio",
-}  # fmt: skip
-"""Elements that are a segment of their own, and what they hold."""
-BLOCKS = frozenset(
-    "noscript address article aside blockquote body caption center dd details dialog div dl dt fieldset figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 header hr legend li main menu nav ol p pre section summary table tbody td "
-    "tfoot th thead tr ul html hgroup button label textarea".split()
-)
-"""Elements that begin and end a segment."""
-TAGS = tuple(
-    "nav footer header aside form article main section table td th li dl dt dd figure figcaption blockquote pre p "
-    "h1 h2 h3 h4 h5 h6 a button label details ul ol tr address code summary noscript".split()
-)
-"""Elements that a segment remembers to lie in."""
-CLASSES = (
-    r"comment|disqus|repl(?:y|ies)$|discuss",
-    r"sidebar|^side$|aside|widget|rail$",
-    r"share|social|follow|facebook|twitter",
-    r"relat|recommend|suggest|also|similar|^more$|upsell|sell$|carousel|slider",
-    r"^ads?$|advert|sponsor|promo|banner|affiliate",
-    r"cookie|consent|gdpr|popup|modal|overlay|newsletter|subscri|sign(?:up|in)|login|dialog",
-    r"nav|menu|breadcrumb|pagination|pager|tabs?$|toolbar|toc$|skip",
-    r"foot|copyright|legal|colophon|bottom",
-    r"head|masthead|^top|logo|brand",
-    r"content|article|entry|post|body|story|main|text|prose|markdown",
-    r"author|byline|date|meta|time|publish|info|tag|categor|label|badge",
-    r"product|price|item|detail|desc|spec|feature",
-    r"message|thread|topic|question|answer|forum|bbcode|quote",
-    r"list|grid|results?|cards?|tile|collection|catalog|row",
-    r"review|rating|star|testimonial|vote|score",
-    r"doc|code|highlight|example|api|section|wiki",
-    r"user|avatar|profile|member|signature|rank",
-    r"filter|sort|facet|search|option|select|swatch|variant|qty|cart|wishlist|buy",
-    r"caption|image|img|photo|gallery|media|figure|thumb",
-    r"hidden|collapse|^sr$|visually|screen|print|mobile|hide$",
-    r"hero|intro|lead|summary|abstract|excerpt|title|headline|heading",
-    r"faq|accordion|panel|^tab$",
-)
-"""Kinds of words in `class` and `id`; a segment remembers the kinds of all elements that it lies in."""
-ROLES = {
-    "navigation": 6, "menu": 6, "menubar": 6, "banner": 8, "contentinfo": 7, "search": 17,
-    "complementary": 1, "dialog": 5, "main": 9, "article": 9,
-}  # fmt: skip
-"""The kind of class that a `role` stands for."""
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
 LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
-LONG_ATTRIBUTES = 1_000
-"""Classes are looked for in so many characters, since what they mean is remembered by them."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
 CONTROLS = dict.fromkeys((*range(1, 9), *range(14, 28), 127), " ")
 """JSON and XML have no place for most of them, and no page means them."""
-NAMES = re.compile(r' (?:class|id)="([^"]*)"')
-WORD = re.compile(r"[a-z]+")
-ATTRIBUTE = re.compile(r' ([^\s=]+)="([^"]*)"')
-ROLE = re.compile(r' role="([^"]*)"')
 STYLE = re.compile(r' style="([^"]*)"')
-CONTAINER_TAGS = (*TAGS, "div")
-"""Tags of containers; whatever is not among `TAGS`, a body too, counts as a div."""
-CONTAINER_TAG = {tag: 1 << number for number, tag in enumerate(CONTAINER_TAGS)}
-_TAG_BIT = {tag: 1 << number for number, tag in enumerate(TAGS)}
-_CLASSES = [re.compile(pattern) for pattern in CLASSES]
 _WITHIN, _LINK, _LINK_END, _HIDDEN, _SKIP, _MEDIA, _OPEN, _CLOSE, _UNKNOWN, _BREAK = range(10)
 """Kinds of tags. Text goes on over the first four; what hidden elements, media and the like hold is passed by."""
 _KINDS = (
@@ -298,115 +230,6 @@ def _is_hidden(name: str, said: str) -> bool:
     return ' aria-hidden="true"' in said and name not in BLOCKS and name not in MEDIA
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Containers:
-    """Columns of equal length, one entry a container of `Segments`, as int64[container].
-
-    Containers that hold the same segments count as one, so that a wrapping element changes nothing.
-    """
-
-    starts: Integers
-    ends: Integers
-    """First segment of each container, and first segment after it."""
-    parents: Integers
-    """The nearest container around it that holds more; of the outermost, itself."""
-    tags: Integers
-    """Bits of `CONTAINER_TAGS`, of the container and those around it that hold the same."""
-    classes: Integers
-    """Bits of `CLASSES`, likewise."""
-    tags_around: Integers
-    """Bits of `CONTAINER_TAGS`, of the container and all around it."""
-    classes_around: Integers
-    """Bits of `CLASSES`, likewise."""
-    innermost: Integers
-    """Numbers of the containers that hold something, and no one other that holds the same."""
-    nearest: Integers
-    """int64[segment]: the container of each segment."""
-
-
-def containers_of(segments: Segments) -> Containers:
-    """What the tags of the containers say, by what they hold."""
-    starts, ends, around = segments.starts, segments.ends, segments.parents
-    parents, div = list(around), CONTAINER_TAG["div"]
-    tags, classes, tags_around, classes_around = [div], [0], [0], [0]
-    inner = [start != end for start, end in zip(starts, ends, strict=True)]
-    for container, number in enumerate(segments.container_tags):
-        if not container:
-            continue
-        outer, start, end = around[container], starts[container], ends[container]
-        tag = CONTAINER_TAG.get(segments.names[number], div)
-        said = _classes_of(segments.attributes[number][:LONG_ATTRIBUTES]) if start != end else 0
-        tags_around.append(tags_around[outer] | tag)
-        classes_around.append(classes_around[outer] | said)
-        same = start == starts[outer] and end == ends[outer]
-        if same:
-            parents[container] = parents[outer]
-            inner[outer] = False
-        tags.append(tag | tags[outer] if same else tag)
-        classes.append(said | classes[outer] if same else said)
-    columns = np.array([starts, ends, parents, tags, classes, tags_around, classes_around], np.int64)
-    names = ("starts", "ends", "parents", "tags", "classes", "tags_around", "classes_around")
-    return Containers(
-        **dict(zip(names, columns, strict=True)),
-        innermost=np.flatnonzero(inner),
-        nearest=np.array(segments.containers, np.int64),
-    )
-
-
-def attributes_of(segments: Segments, number: int) -> dict[str, str]:
-    """The attributes of a tag of the page."""
-    said = ATTRIBUTE.findall(segments.attributes[number])
-    return {name: unescape(value) if "&" in value else value for name, value in said}
-
-
-def sources_of(segments: Segments, number: int) -> list[dict[str, str]]:
-    """The attributes of the `<source>` elements that belong to a medium: inside it, or before it in a `<picture>`."""
-    names, sources = segments.names, []
-    before = number - 1
-    while names[before].strip("/") == "source":
-        if names[before] == "source":
-            sources.insert(0, attributes_of(segments, before))
-        before -= 1
-    name = names[number]
-    if name in ("video", "audio") and segments.attributes[number][-1:] != "/":
-        end = names.index(f"/{name}", number)
-        sources += [attributes_of(segments, inside) for inside in range(number, end) if names[inside] == "source"]
-    return sources
-
-
-def nearest(segments: Segments, number: int, names: Container[str]) -> int:
-    """The innermost container with one of `names` that segment `number` lies in, or 0."""
-    container = segments.containers[number]
-    while container and segments.names[segments.container_tags[container]] not in names:
-        container = segments.parents[container]
-    return container
-
-
-def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
-    """Where the elements of `tags` are: steps with the number among elements of the same name, as XPath counts."""
-    found: dict[int, str] = {}
-    wanted = set(tags)
-    counts = dict[str, int]()
-    outer: list[dict[str, int]] = []  # counts of the elements around, each beside the step that leads out of it
-    steps: list[str] = []
-    for number, (name, said) in enumerate(
-        zip(segments.names[: max(wanted, default=-1) + 1], segments.attributes, strict=False)
-    ):
-        if name[0] == "/":
-            counts = outer.pop()
-            steps.pop()
-            continue
-        counts[name] = counts.get(name, 0) + 1
-        if number in wanted:
-            places = [f"/{step}[{around[step]}]" for step, around in zip(steps, outer, strict=True)]
-            found[number] = f"{''.join(places)}/{name}[{counts[name]}]"
-        if said[-1:] != "/":
-            outer.append(counts)
-            steps.append(name)
-            counts = {}
-    return found
-
-
 def _folded(text: str) -> str:
     """White space as a browser shows it, `<br>` as a line's end."""
     if LINE_BREAK not in text:
@@ -418,21 +241,3 @@ def _lines(text: str) -> str:
     """Lines of `<pre>` as they are, without empty ones around them."""
     lines = text.replace(LINE_BREAK, "\n").replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip() for line in lines).strip("\n")
-
-
-@lru_cache(maxsize=65536)
-def _classes_of(said: str) -> int:
-    """Bits of `CLASSES` of a tag with these attributes; sites repeat theirs endlessly."""
-    bits = 0
-    for names in NAMES.findall(said):
-        for word in WORD.findall(names.lower()):
-            bits |= _kinds_of(word)
-    for role in ROLE.findall(said) if " role=" in said else ():
-        bits |= 1 << ROLES[role] if role in ROLES else 0
-    return bits
-
-
-@lru_cache(maxsize=65536)
-def _kinds_of(word: str) -> int:
-    """Bits of `CLASSES` found in one word of a class or an id."""
-    return sum(1 << number for number, pattern in enumerate(_CLASSES) if pattern.search(word))

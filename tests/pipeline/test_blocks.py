@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.blocks import blocks_of
+from pipeline.containers import containers_of
 from pipeline.markup import parse
 from pipeline.page import Block, TextBlock
-from pipeline.segments import containers_of, cut
+from pipeline.segments import cut
 
 BASE = "http://x.org/dir/"
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pipeline.encodings import decode
 from pipeline.extract import extract
 from pipeline.page import Block, TextBlock
-from pipeline.segments import BLOCKS, HIDDEN, MEDIA, NEVER_SHOWN
+from pipeline.segments import HIDDEN, NEVER_SHOWN
+from pipeline.vocabulary import BLOCKS, MEDIA
 
 ROOT = Path(__file__).parents[2]
 URL = "http://x.org/dir/page.html"

@@ -5,18 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.containers import containers_of, nearest
 from pipeline.markup import parse
-from pipeline.segments import (
-    CLASSES,
-    CONTAINER_TAGS,
-    Segments,
-    attributes_of,
-    containers_of,
-    cut,
-    nearest,
-    paths,
-    sources_of,
-)
+from pipeline.segments import Segments, cut
+from pipeline.tags import attributes_of, paths, sources_of
+from pipeline.vocabulary import CLASSES, CONTAINER_TAGS
 
 
 def segments(body: str, *, backgrounds: bool = False) -> Segments:
