@@ -10,8 +10,8 @@ CODE = re.compile(r"<(script|style)\b", re.IGNORECASE)
 ALL_TAGS = re.compile(r"<[^<>]*>")
 
 
-LONG_PAGE = 250_000
-"""Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes a fraction of a second."""
+LONG_PAGE = 500_000
+"""Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes three seconds at most."""
 CROWDED_TAG = re.compile(rb"""<[a-zA-Z](?:[^"'>\s/]*+(?:"[^"]*+"|'[^']*+'|[\s/]++)){2000,}+[^>]*+""")
 """libxml2 takes time with the square of the attributes of an element; real ones have at most 36."""
 
