@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -190,8 +191,9 @@ def _rank_of_source(source: Mapping[str, str]) -> Rank:
     return Rank.OTHER if narrow or "dark" in media or "print" in media else Rank.WIDE
 
 
+@lru_cache(maxsize=64)
 def _rank_of_address(address: str) -> Rank:
-    """The best rank that an address can have, by its spelling."""
+    """The best rank that an address can have, by its spelling; whoever takes a candidate asks once more."""
     if not address or address[:11].lower().startswith(("data:", "about:", "blob:", "javascript:", "#")):
         return Rank.STAND_IN
     if ("{" in address or "%" in address) and TEMPLATE.search(address):
