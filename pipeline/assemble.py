@@ -48,11 +48,12 @@ def assemble(address: str, page: Page, images: Mapping[str, Picture | str], tall
         tally.drop("page_images_dropped")
         return None
     tally.count("images", kept)
+    said = {"canonical": page.canonical, "published": page.published, "licence": page.licence}
     return Document(
         key=document_key("web", address),
         source=page.url,
         blocks=tuple(blocks),
-        facts={"title": page.title, "language": page.language},
+        facts={"title": page.title, "language": page.language} | {name: fact for name, fact in said.items() if fact},
         measures={"words": float(sum(word_count(block.text) for block in blocks if isinstance(block, Text)))},
     )
 

@@ -1,6 +1,7 @@
 """What a page says of itself outside its content: title, language, addresses, licence, and what it asks of robots."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ PUBLISHED = (
     "parsely-pub-date", "sailthru.date",
 )  # fmt: skip
 """Names under which `<meta>` gives the time of publication, the most exact first."""
+PUBLISHED_JSON = re.compile(r'"datePublished"\s*+:\s*+"([^"\\]{4,40})"')
 JSON_LD = "application/ld+json"
 MOST_DESCRIPTION = 2_000
 MOST_JSON = 1_000_000
@@ -63,7 +65,7 @@ def read_head(root: Any, url: str) -> Head:
         language=root.get("lang", "").strip().lower(),
         base=base,
         canonical=target("canonical"),
-        published=next((named[name] for name in PUBLISHED if name in named), ""),
+        published=next((named[name] for name in PUBLISHED if name in named), "") or _published(scripts),
         licence=target("license"),
         licences=_licences(scripts),
         directives=directives([content for name, content in metas if name == "robots"]),
@@ -86,6 +88,11 @@ def directives(contents: list[str]) -> frozenset[str]:
 
 def _meta_name(meta: Any) -> str:
     return (meta.get("property") or meta.get("name") or meta.get("itemprop") or "").lower()
+
+
+def _published(scripts: list[str]) -> str:
+    found = (PUBLISHED_JSON.search(script[:MOST_JSON]) for script in scripts)
+    return next((match.group(1).strip() for match in found if match), "")
 
 
 def _beginning(parts: list[str]) -> str:

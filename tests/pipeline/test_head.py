@@ -208,3 +208,12 @@ def test_no_head_raises_and_all_it_gives_are_strings(markup):
     assert found.base.startswith("http")
     strings = (found.title, found.language, found.canonical, found.published, found.licence, found.description)
     assert all(isinstance(value, str) for value in (*strings, *found.links, *found.licences.values()))
+
+
+def test_json_ld_gives_the_time_of_publication_where_no_meta_does():
+    script = (
+        '<script type="application/ld+json">{"@type": "NewsArticle", "datePublished" : "2024-05-06T07:08"}</script>'
+    )
+    meta = "<meta property='article:published_time' content='2023-01-02'>"
+    assert read_head(parse(f"<html><head>{script}</head></html>"), "http://x.org/").published == "2024-05-06T07:08"
+    assert read_head(parse(f"<html><head>{script}{meta}</head></html>"), "http://x.org/").published == "2023-01-02"
