@@ -27,7 +27,8 @@ of these on three pages that are navigation from end to end."""
 MOST_SEGMENTS = 50_000
 """A page with more is cut: 50,000 take a few hundred megabytes to judge, and real pages have hundreds."""
 LEAST_OUTSIDE = 0.25
-"""A page with less of its text than this outside navigation is read with it."""
+"""A page with less of its text than this shown and outside navigation is read with all of it: some pages hide all that
+they have until a script shows it."""
 TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
@@ -101,14 +102,14 @@ def cut(text: str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, C
     if sum(map(len, segments.texts)) < LEAST_OUTSIDE * length:
         whole = parse(text)
         lxml.etree.strip_elements(whole, *NEVER_SHOWN, with_tail=False)
-        return _walk(whole, backgrounds), left_out
+        return _walk(whole, backgrounds, everything=True), left_out
     left_out["navigation"] = images - sum(1 for _ in root.iter("img"))
     return segments, left_out
 
 
-def _walk(root: Any, backgrounds: bool) -> Segments:
+def _walk(root: Any, backgrounds: bool, everything: bool = False) -> Segments:
     parts = TAG.split(lxml.etree.tostring(root, encoding="unicode"))
-    return _Walk(Segments(names=parts[1::3], attributes=parts[2::3])).run(parts[3::3], backgrounds)
+    return _Walk(Segments(names=parts[1::3], attributes=parts[2::3])).run(parts[3::3], backgrounds, everything)
 
 
 class _Walk:
@@ -120,13 +121,16 @@ class _Walk:
         self._words: list[str] = []
         self._linked = 0
 
-    def run(self, texts: list[str], backgrounds: bool) -> Segments:
-        """Hot: it sees every tag of a page, so what every tag needs is done in place. Each text follows its tag."""
+    def run(self, texts: list[str], backgrounds: bool, everything: bool) -> Segments:
+        """Hot: it sees every tag of a page, so what every tag needs is done in place. Each text follows its tag.
+
+        With `everything` hidden elements are as good as others.
+        """
         words, links, link, segments = self._words, 0, 0, self.segments
         tags = iter(zip(range(len(texts)), segments.names, segments.attributes, texts, strict=True))
         for number, name, said, text in tags:
             kind = _KINDS.get(name, _UNKNOWN)
-            if said and ("hidden" in said or "none" in said) and _is_hidden(name, said):
+            if said and not everything and ("hidden" in said or "none" in said) and _is_hidden(name, said):
                 kind = _SKIP if kind == _OPEN else _HIDDEN
             if kind > _HIDDEN and words:
                 self._break(kind)
@@ -143,6 +147,9 @@ class _Walk:
                 if name in NAVIGATION:
                     segments.gaps.add(len(segments.texts))
             else:
+                if len(segments.texts) >= MOST_SEGMENTS:
+                    segments.is_cut = True
+                    break
                 if kind == _OPEN:
                     self._open(number)
                 elif kind == _LINK:
@@ -156,9 +163,6 @@ class _Walk:
                 words.append(text)
                 if links:
                     self._linked += len(text.strip())
-            if len(segments.texts) >= MOST_SEGMENTS:
-                segments.is_cut = True
-                break
         self._flush()
         while self._container:
             self._close()

@@ -93,6 +93,12 @@ def test_text_goes_on_behind_what_is_hidden(hidden):
     assert " ".join(segments(f"a {hidden}d").texts) == "a d"
 
 
+def test_a_page_that_hides_all_it_has_is_shown():
+    words = "many words " * 20
+    assert segments(f"<div style='visibility: hidden'><p>{words}</p></div><p>few</p>").texts == [words.strip(), "few"]
+    assert segments(f"<div style='visibility: hidden'><p>few</p></div><p>{words}</p>").texts == [words.strip()]
+
+
 def test_media_are_passed_by_with_what_they_hold():
     found = segments("a<video poster=p><source src=v.mp4>no video</video>b<iframe src=f>none</iframe><embed src=e>c")
     assert found.texts == ["a", "", "b", "", "", "c"]
