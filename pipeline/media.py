@@ -41,12 +41,14 @@ ICON_SIDE = 32
 def find_medium(
     segments: Segments, number: int, base: str, licences: Mapping[str, str]
 ) -> ImageReference | VideoReference | None:
-    """The medium of a segment; None if no address of it can be asked for.
+    """The medium of a segment; None if it is a tracker, or no address of it can be asked for.
 
     `licences` holds the licences of pictures that JSON-LD gives, by address.
     """
     tag = segments.media[number]
     kind = MEDIA.get(segments.names[tag], "image")
+    if _is_tracker(segments, tag):
+        return None
     return _image(segments, number, base, licences) if kind == "image" else _video(segments, tag, kind, base)
 
 
@@ -138,14 +140,24 @@ def _video(segments: Segments, tag: int, kind: str, base: str) -> VideoReference
 
 
 def reason_to_leave_out(segments: Segments, tag: int, *, chosen: bool) -> str:
-    """Why a medium is no block: it names nothing to fetch, is a tracker or an icon, or lies outside the content."""
+    """Why a medium is no block: it is a tracker or an icon, names nothing to fetch, or lies outside the content."""
+    if _is_tracker(segments, tag):
+        return "tracker"
     if chosen:
         return "no_address" if MEDIA.get(segments.names[tag], "image") == "image" else "no_player"
+    return "icon" if 0 < _longest_side(attributes_of(segments, tag)) <= ICON_SIDE else "outside_content"
+
+
+def _is_tracker(segments: Segments, tag: int) -> bool:
+    """Whether an `<img>` is a point that reports who reads the page, and not one that waits for a picture."""
     attributes = attributes_of(segments, tag)
-    sides = [side for side in (pixels(attributes.get(name, "")) for name in ("width", "height")) if side]
-    if sides and max(sides) <= TRACKER_SIDE:
-        return "tracker"
-    return "icon" if sides and max(sides) <= ICON_SIDE else "outside_content"
+    waits = any(name.startswith("data-") for name in attributes)
+    return segments.names[tag] == "img" and not waits and 0 < _longest_side(attributes) <= TRACKER_SIDE
+
+
+def _longest_side(attributes: Mapping[str, str]) -> int:
+    """In declared pixels; 0 where none are declared."""
+    return max(pixels(attributes.get("width", "")), pixels(attributes.get("height", "")))
 
 
 def pixels(length: str) -> int:

@@ -166,6 +166,12 @@ def test_backgrounds_and_drawings_of_a_whole_page():
     assert with_backgrounds.left_out.keys() <= {"inline_svg", "outside_content"}
 
 
+def test_a_point_in_the_content_is_a_tracker_unless_it_waits_for_a_picture():
+    assert named("<img src=t.gif width=1 height=1>") == []
+    assert image("<img src=t.gif width=1 height=1 data-src=real.jpg>").url.endswith("/real.jpg")
+    assert image("<amp-img src=real.jpg width=1 height=1 layout=responsive></amp-img>").url.endswith("/real.jpg")
+
+
 @pytest.mark.parametrize(
     ("tag", "reason"),
     [
