@@ -27,8 +27,9 @@ of these on three pages that are navigation from end to end."""
 MOST_SEGMENTS = 50_000
 """A page with more is cut: 50,000 take a few hundred megabytes to judge, and real pages have hundreds."""
 LEAST_OUTSIDE = 0.25
-"""A page with less of its text than this shown and outside navigation is read with all of it: some pages hide all that
-they have until a script shows it."""
+"""A page with less of its text than this shown and outside navigation is read with its navigation too."""
+LEAST_HIDDEN = 500
+"""If it has so many characters then what is hidden is read as well: some pages hide all until a script shows it."""
 TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
@@ -102,7 +103,7 @@ def cut(text: str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, C
     if sum(map(len, segments.texts)) < LEAST_OUTSIDE * length:
         whole = parse(text)
         lxml.etree.strip_elements(whole, *NEVER_SHOWN, with_tail=False)
-        return _walk(whole, backgrounds, everything=True), left_out
+        return _walk(whole, backgrounds, everything=length >= LEAST_HIDDEN), left_out
     left_out["navigation"] = images - sum(1 for _ in root.iter("img"))
     return segments, left_out
 

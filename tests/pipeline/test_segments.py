@@ -94,9 +94,10 @@ def test_text_goes_on_behind_what_is_hidden(hidden):
 
 
 def test_a_page_that_hides_all_it_has_is_shown():
-    words = "many words " * 20
+    words = "many words " * 60
     assert segments(f"<div style='visibility: hidden'><p>{words}</p></div><p>few</p>").texts == [words.strip(), "few"]
     assert segments(f"<div style='visibility: hidden'><p>few</p></div><p>{words}</p>").texts == [words.strip()]
+    assert segments("<p hidden>few words</p>").texts == []
 
 
 def test_media_are_passed_by_with_what_they_hold():
