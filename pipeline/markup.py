@@ -12,7 +12,11 @@ ALL_TAGS = re.compile(r"<[^<>]*>")
 
 LONG_PAGE = 500_000
 """Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes three seconds at most."""
-CROWDED_TAG = re.compile(rb"""<[a-zA-Z](?:[^"'>\s/]*+(?:"[^"]*+"|'[^']*+'|[\s/]++)){2000,}+[^>]*+""")
+CROWDED_TAG = re.compile(
+    rb"""<[a-zA-Z][^\s/>]*+
+         (?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ ){2000,}+ [^>]*+""",
+    re.VERBOSE,
+)
 """libxml2 takes time with the square of the attributes of an element; real ones have at most 36."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.extract import extract
+from pipeline.markup import CROWDED_TAG, LONG_PAGE, parse
 
 URL = "http://x.org/dir/page.html"
 SIZE, TIMES, MOST = 200_000, 10, 15
@@ -111,3 +112,10 @@ def test_time_is_linear_for_many_attributes(shape):
 def test_time_is_linear_for_a_declaration_that_does_not_end():
     """At a size that is searched for declarations from end to end."""
     assert_linear(within("<meta charset=", " " * 50, ">a"), 3_000)
+
+
+def test_odd_quotes_on_a_long_page_hide_nothing():
+    html = "<p id='a''title=\"it's\" \">it's one of \"many\" words</p>\n" * 12_000
+    assert len(html) > LONG_PAGE
+    assert not CROWDED_TAG.search(html.encode())
+    assert sum(1 for _ in parse(html).iter("p")) == 12_000
