@@ -18,6 +18,7 @@ IN_CAPTION = CONTAINER_TAG["figcaption"]
 IN_ITEM = CONTAINER_TAG["li"] | CONTAINER_TAG["dd"]
 IN_ROW = CONTAINER_TAG["tr"]
 IN_TERMS = CONTAINER_TAG["dl"]
+NOSCRIPT = frozenset(("noscript",))
 LISTS = frozenset(("ul", "ol", "dl", "menu"))
 LISTS_AND_TABLES = LISTS | {"table"}
 Media = dict[int, ImageReference | VideoReference]
@@ -64,9 +65,10 @@ def _media(
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
         elif reference.url in seen or not first.isdisjoint(reference.alternatives):
             left_out["repeated"] += 1
-        elif isinstance(reference, ImageReference) and (lazy := _stood_in_for(segments, number, media)):
+        elif isinstance(reference, ImageReference) and (lazy := _stood_in_for(segments, number, reference, media)):
             place, picture = lazy
             media[place] = _merged(picture, reference)
+            seen.update((reference.url, *reference.alternatives))
             left_out["repeated"] += 1
         else:
             # Other pictures may share an alternative: what stands in for them until they are loaded.
@@ -76,16 +78,23 @@ def _media(
     return media
 
 
-def _stood_in_for(segments: Segments, number: int, media: Media) -> tuple[int, ImageReference] | None:
-    """The picture that a `<noscript>` right behind it repeats for readers without scripts."""
-    if not nearest(segments, number, ("noscript",)):
+def _stood_in_for(
+    segments: Segments, number: int, plain: ImageReference, media: Media
+) -> tuple[int, ImageReference] | None:
+    """The picture that a `<noscript>` right behind it repeats for readers without scripts: of the same file's name."""
+    if not nearest(segments, number, NOSCRIPT):
         return None
     for place in range(number - 1, max(number - 4, -1), -1):
         if not segments.media[place]:
             return None
-        if isinstance(picture := media.get(place), ImageReference):
-            return place, picture
+        if isinstance(lazy := media.get(place), ImageReference):
+            alike = _file_of(lazy.url) == _file_of(plain.url) and not nearest(segments, place, NOSCRIPT)
+            return (place, lazy) if alike else None
     return None
+
+
+def _file_of(address: str) -> str:
+    return address.partition("?")[0].rpartition("/")[2]
 
 
 def _merged(lazy: ImageReference, plain: ImageReference) -> ImageReference:

@@ -12,12 +12,15 @@ ALL_TAGS = re.compile(r"<[^<>]*>")
 
 LONG_PAGE = 500_000
 """Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes three seconds at most."""
+_ATTRIBUTE = rb"""(?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ )"""
 CROWDED_TAG = re.compile(
-    rb"""<[a-zA-Z][^\s/>]*+
-         (?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ ){2000,}+ [^>]*+""",
+    rb"""(?P<before> (?: [^<]++ | <(?![a-zA-Z]) | <[a-zA-Z][^\s/>]*+ %(attribute)b{0,1999}+ (?= [\s/]*+ (?:>|\Z) ) )*+ )
+         <[a-zA-Z][^\s/>]*+ %(attribute)b*+ [^>]*+"""
+    % {b"attribute": _ATTRIBUTE},
     re.VERBOSE,
 )
-"""libxml2 takes time with the square of the attributes of an element; real ones have at most 36."""
+"""All up to the first tag with 2,000 attributes, and that tag. libxml2 takes time with the square of the attributes of
+an element; real ones have at most 36. What comes before is part of the pattern, so that nothing is read twice."""
 
 
 def parse(text: str, utf_8: bytes = b"") -> Any:
@@ -27,15 +30,23 @@ def parse(text: str, utf_8: bytes = b"") -> Any:
     without the tags that nest, and if that is not enough, as plain text.
     """
     html = utf_8 or text.encode("utf-8", "replace")
-    if len(html) > LONG_PAGE and CROWDED_TAG.search(html):
+    if len(html) > LONG_PAGE and CROWDED_TAG.match(html):
         # Scripts look like such tags.
-        html = CROWDED_TAG.sub(b"<x", without_code(text).encode("utf-8", "replace"))
+        html = _without_crowded_tags(without_code(text).encode("utf-8", "replace"))
     tree, complete = _parse(html)
     for tags in (NESTING_TAGS, ALL_TAGS):
         if complete:
             break
         tree, complete = _parse(tags.sub(" ", without_code(text)).encode("utf-8", "replace"))
     return tree
+
+
+def _without_crowded_tags(html: bytes) -> bytes:
+    kept, position = [], 0
+    while found := CROWDED_TAG.match(html, position):
+        kept += [found["before"], b"<x"]
+        position = found.end()
+    return b"".join([*kept, html[position:]])
 
 
 def without_code(text: str) -> str:

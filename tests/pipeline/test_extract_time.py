@@ -117,5 +117,21 @@ def test_time_is_linear_for_a_declaration_that_does_not_end():
 def test_odd_quotes_on_a_long_page_hide_nothing():
     html = "<p id='a''title=\"it's\" \">it's one of \"many\" words</p>\n" * 12_000
     assert len(html) > LONG_PAGE
-    assert not CROWDED_TAG.search(html.encode())
+    assert not CROWDED_TAG.match(html.encode())
     assert sum(1 for _ in parse(html).iter("p")) == 12_000
+
+
+def test_a_crowded_tag_goes_and_what_is_around_it_stays():
+    crowd = " ".join(f'a{number}="x>y"' for number in range(2_000))
+    less = " ".join(f"a{number}='x'" for number in range(1_999))
+    text = "words of a paragraph " * 50
+    html = f"<p id=one>{text}</p><p {crowd}>{text}</p><p {less}>{text}</p><b {crowd}>end</b>" + f"<p>{text}</p>" * 500
+    assert len(html) > LONG_PAGE
+    root = parse(html)
+    assert sum(1 for _ in root.iter("p")) == 502
+    assert "".join(root.itertext()).count("words") == 503 * 50
+    assert max(len(element.attrib) for element in root.iter()) == 1_999
+
+
+def test_time_is_linear_for_tags_that_do_not_end():
+    assert_linear(lambda size: ("<a" + " " * 500) * (size // 500), 100_000)

@@ -287,3 +287,25 @@ def test_players_by_identifier(tag):
 )
 def test_other_frames_are_no_block(address):
     assert blocks(f"<iframe src='{address}'></iframe>") == ((), {"no_player": 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "addresses"),
+    [
+        # Medium: a small picture, one that waits for a script, and the full one of the same name.
+        ("<img src=60/a.png><img class=lazy><noscript><img src=2000/a.png></noscript>", ["2000/a.png", "60/a.png"]),
+        ("<img data-src=800/a.png><noscript><img src=60/a.png></noscript>", ["800/a.png", "60/a.png"]),
+        # Another picture is another block, whatever stands beside it.
+        ("<img src=a.png><noscript><img src=b.png></noscript>", ["a.png", "b.png"]),
+        (
+            "".join(f"<noscript><img src={n}.jpg></noscript><img src=spacer.gif data-src={n}.jpg>" for n in range(3)),
+            ["0.jpg", "1.jpg", "2.jpg"],
+        ),
+        (
+            "".join(f"<img src=spacer.gif data-src={n}.jpg><noscript><img src={n}.jpg></noscript>" for n in range(3)),
+            ["0.jpg", "1.jpg", "2.jpg"],
+        ),
+    ],
+)
+def test_a_picture_for_readers_without_scripts_replaces_no_other(body, addresses):
+    assert [address for address in named(body) if "spacer" not in address] == addresses
