@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from pipeline.addresses import canonical
 from pipeline.assemble import assemble, wanted_images
+from pipeline.door import FetchError
 from pipeline.extract import extract
-from pipeline.fetch import FetchConfig, Fetcher, FetchError, fetcher_on_a_loop
+from pipeline.fetch import FetchConfig, Fetcher, fetcher_on_a_loop
 from pipeline.images import ImageConfig, Picture, fetch_picture
 from pipeline.page import ImageReference, Page
 from shards.chunk import Tally

@@ -22,6 +22,7 @@ from protego import Protego
 from yarl import URL
 
 from pipeline.addresses import IPNetwork, canonical, is_forbidden, parse_networks
+from pipeline.door import Fetched, FetchError
 
 VERSION = "0.1"
 RETRIED = ("timeout", "connect", "http_429", "http_500", "http_502", "http_503", "http_504")
@@ -66,24 +67,6 @@ class FetchConfig:
     @property
     def user_agent(self) -> str:
         return f"flamboyance/{VERSION} (+{self.contact})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """The body of one response, whole."""
-
-    url: str
-    """Where it came from, after redirects."""
-    content_type: str
-    data: bytes
-
-
-class FetchError(Exception):
-    """An address gave nothing; `reason` is a word to count."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class ForbiddenAddress(OSError):

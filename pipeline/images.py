@@ -11,7 +11,8 @@ from typing import cast
 from PIL import Image, ImageOps
 
 from pipeline.candidates import data_image
-from pipeline.fetch import Fetcher, FetchError
+from pipeline.door import FetchError
+from pipeline.fetch import Fetcher
 from pipeline.rules import image as rules
 from shards.document import Frame
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from pipeline.fetch import FetchConfig, FetchError, open_fetcher
+from pipeline.door import FetchError
+from pipeline.fetch import FetchConfig, open_fetcher
 
 LOOPBACK = "127.0.0.0/8"
 
