@@ -1,61 +1,73 @@
-"""From a page and the pictures that came for it to a document, with every drop counted."""
+"""From a page and the pictures that came for it to a document, with every drop recorded."""
 
 from collections.abc import Mapping
 
 from pipeline.images import Picture
+from pipeline.ledger import Record
 from pipeline.page import ImageReference, Page, TextBlock, VideoReference
 from pipeline.rules.text import word_count
-from shards.chunk import Tally
 from shards.document import Block, Document, Media, Text, document_key
 
 
-def wanted_images(page: Page, min_words: int, tally: Tally) -> list[ImageReference]:
-    """The pictures to get for `page`, none if the page is dropped before that.
+def refusal(page: Page, min_words: int) -> str:
+    """Why `page` is dropped before its pictures are asked for, or nothing.
 
-    Counts the reason: `meta_noindex`, `meta_noai`, `meta_noimageai` and the like, `few_words`, `no_images`.
+    `meta_noindex`, `meta_noai`, `meta_noimageai` and the like, `few_words`, `no_images`.
     """
     if page.directives:
-        tally.drop(f"page_meta_{min(page.directives)}")
-        return []
+        return f"meta_{min(page.directives)}"
     if word_count(" ".join(block.text for block in page.blocks if isinstance(block, TextBlock))) < min_words:
-        tally.drop("page_few_words")
-        return []
-    images = [block for block in page.blocks if isinstance(block, ImageReference)]
-    if not images:
-        tally.drop("page_no_images")
-    return images
+        return "few_words"
+    return "" if any(isinstance(block, ImageReference) for block in page.blocks) else "no_images"
 
 
-def assemble(address: str, page: Page, images: Mapping[str, Picture | str], tally: Tally) -> Document | None:
-    """The document of the `page` that was asked for at `address`.
+def wanted_images(page: Page, most: int) -> list[ImageReference]:
+    """The pictures to get for `page`, each once: the first `most` that it names."""
+    references = dict[str, ImageReference]()
+    for block in page.blocks:
+        if isinstance(block, ImageReference):
+            references.setdefault(block.url, block)
+    return list(references.values())[:most]
 
-    `images` holds what came of each picture, or the reason why nothing did, by the address that the page prefers.
 
-    A page that is left without an image is dropped as `page_images_dropped`.
+def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) -> Document | None:
+    """The document of `page`; its key follows from the address that was asked for, which `record` holds.
+
+    `images` holds what came of each picture, or the reason why nothing did, by the address that the page prefers. A
+    picture that it lacks is dropped as `over_images_per_page`, one that the page shows again as `repeated`, and a page
+    that is left without a picture as `images_dropped`.
     """
     blocks: list[Block] = []
+    shown = set[str]()
     for block in page.blocks:
         if isinstance(block, TextBlock):
             _append_text(blocks, Text(text=block.text, caption=block.caption))
         elif isinstance(block, VideoReference):
-            tally.drop(f"{block.kind}_not_fetched")
-        elif isinstance(image := images[block.url], str):
-            tally.drop(f"image_{image}")
+            record.drop(block.kind, "not_fetched", block.url)
+        elif isinstance(image := _image(block, images, shown), str):
+            record.drop("image", image, block.url)
         else:
+            record.keep("image", block.url)
             blocks.append(Media(kind="image", frames=(image.frame,), url=image.url, alt=block.alt, title=block.title))
-    kept = sum(isinstance(block, Media) for block in blocks)
-    if not kept:
-        tally.drop("page_images_dropped")
+    if not any(isinstance(block, Media) for block in blocks):
+        record.drop("page", "images_dropped")
         return None
-    tally.count("images", kept)
+    record.keep("page")
     said = {"canonical": page.canonical, "published": page.published, "licence": page.licence}
     return Document(
-        key=document_key("web", address),
+        key=document_key("web", record.page),
         source=page.url,
         blocks=tuple(blocks),
         facts={"title": page.title, "language": page.language} | {name: fact for name, fact in said.items() if fact},
         measures={"words": float(sum(word_count(block.text) for block in blocks if isinstance(block, Text)))},
     )
+
+
+def _image(reference: ImageReference, images: Mapping[str, Picture | str], shown: set[str]) -> Picture | str:
+    if reference.url in shown:
+        return "repeated"
+    shown.add(reference.url)
+    return images.get(reference.url, "over_images_per_page")
 
 
 def _append_text(blocks: list[Block], text: Text) -> None:

@@ -1,86 +1,156 @@
-"""One chunk of pages: fetch them, extract, fetch their pictures, decode, assemble; in order, whoever answers first."""
+"""Pages to documents: fetch, extract, fetch their pictures, decode, assemble; in order, whoever answers first.
+
+Where pages and pictures come from is the doors' business: the network, an archive, a folder. Many pages are under
+way at once on one event loop; their documents leave in the order in which the pages were named.
+"""
 
 import asyncio
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from pipeline.addresses import canonical
-from pipeline.assemble import assemble, wanted_images
-from pipeline.door import FetchError
+from pipeline.assemble import assemble, refusal, wanted_images
+from pipeline.door import Door, FetchError
 from pipeline.extract import extract
-from pipeline.fetch import FetchConfig, Fetcher, fetcher_on_a_loop
 from pipeline.images import ImageConfig, Picture, fetch_picture
+from pipeline.ledger import Record, count
 from pipeline.page import ImageReference, Page
 from shards.chunk import Tally
 from shards.document import Document
 
-WINDOW = 32
-"""Pages under way at once; the next ones begin when these are written, so memory stays bounded."""
+WINDOW = 64
+"""Pages under way at once; the next one begins when the first of them is written, so memory stays bounded."""
 HTML = ("text/html", "application/xhtml+xml")
+Value = TypeVar("Value")
+FetchImage = Callable[[ImageReference], Coroutine[Any, Any, Picture | str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrawlRules:
+    """What is kept of a page, whatever doors it comes through."""
+
+    image: ImageConfig
+    min_words: int
+    """A page with fewer words is dropped."""
+    page_bytes: int
+    """Largest page, in bytes after decompression."""
+    image_bytes: int
+    """Largest image, in bytes."""
+    images_per_page: int
+    """Of the pictures of a page, so many are asked for, in its order."""
+    follow: tuple[str, ...] = ()
+    """Links to addresses that begin with one of these are left in the tally."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one page."""
+
+    record: Record
+    document: Document | None = None
+    links: frozenset[str] = frozenset()
 
 
 def documents_of_pages(
-    addresses: Sequence[str],
-    *,
-    fetch: FetchConfig,
-    image: ImageConfig,
-    allow_network: str,
-    min_words: int,
-    follow_host: str,
-    tally: Tally,
+    addresses: Iterable[str], pages: Door, images: Door, *, runner: asyncio.Runner, rules: CrawlRules, tally: Tally
 ) -> Iterator[Document]:
-    """The documents of the pages at `addresses`, in that order.
+    """The documents of the pages at `addresses`, in that order; the doors live on the loop of `runner`.
 
-    Links to `follow_host`, if one is given, are left in `tally`, those of pages that are dropped too.
+    Links to follow are left in `tally`, those of pages that are dropped too.
     """
-    with fetcher_on_a_loop(fetch, allow_network) as (runner, fetcher):
-        for start in range(0, len(addresses), WINDOW):
-            pages = runner.run(_fetch_pages(fetcher, addresses[start : start + WINDOW], fetch.page_bytes, tally))
-            if follow_host:
-                tally.links.update(itertools.chain.from_iterable(_links(page, follow_host) for page in pages.values()))
-            yield from runner.run(_documents(fetcher, pages, fetch.image_bytes, image, min_words, tally))
+    fetch_image = _each_once(images, rules)
+    work = (_work_on_address(address, pages, fetch_image, rules) for address in addresses)
+    return _documents(_in_order(runner, work), tally)
 
 
-def _links(page: Page, host: str) -> Iterator[str]:
-    """The addresses on `host` that the page links to."""
-    addresses = (canonical(link, page.base) for link in page.links)
-    return (address for address in addresses if address and urlsplit(address).netloc == host)
+def documents_of_found_pages(
+    found: Iterable[tuple[str, Page]], images: Door, *, runner: asyncio.Runner, rules: CrawlRules, tally: Tally
+) -> Iterator[Document]:
+    """The documents of pages that are extracted already, each with the address that names it, in that order."""
+    fetch_image = _each_once(images, rules)
+    work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
+    return _documents(_in_order(runner, work), tally)
 
 
-async def _fetch_pages(fetcher: Fetcher, addresses: Sequence[str], most_bytes: int, tally: Tally) -> dict[str, Page]:
-    """The pages that came, by the address that was asked for."""
-    found = await asyncio.gather(*(_fetch_page(fetcher, address, most_bytes) for address in addresses))
-    tally.count("pages", len(found))
-    for reason in (page for page in found if isinstance(page, str)):
-        tally.drop(f"page_{reason}")
-    return {address: page for address, page in zip(addresses, found, strict=True) if isinstance(page, Page)}
+@contextmanager
+def on_a_loop(opening: AbstractAsyncContextManager[Value]) -> Generator[tuple[asyncio.Runner, Value]]:
+    """An event loop of its own with `opening` open on it, for work that is not asynchronous itself."""
+    with asyncio.Runner() as runner:
+        opened = runner.run(opening.__aenter__())
+        try:
+            yield runner, opened
+        finally:
+            runner.run(opening.__aexit__(None, None, None))
 
 
-async def _fetch_page(fetcher: Fetcher, address: str, most_bytes: int) -> Page | str:
-    """The page at `address`, or the reason why there is none."""
+def _documents(outcomes: Iterable[Outcome], tally: Tally) -> Iterator[Document]:
+    for outcome in outcomes:
+        count(outcome.record.entries, tally)
+        tally.links.update(outcome.links)
+        if outcome.document:
+            yield outcome.document
+
+
+def _in_order(runner: asyncio.Runner, work: Iterable[Coroutine[Any, Any, Value]]) -> Iterator[Value]:
+    """The results of `work` in its order, `WINDOW` of them under way."""
+    under_way = deque[asyncio.Task[Value]]()
+    for coroutine in work:
+        under_way.append(runner.get_loop().create_task(coroutine))
+        if len(under_way) == WINDOW:
+            yield runner.run(_result(under_way.popleft()))
+    while under_way:
+        yield runner.run(_result(under_way.popleft()))
+
+
+async def _result(task: asyncio.Task[Value]) -> Value:
+    return await task
+
+
+def _each_once(images: Door, rules: CrawlRules) -> FetchImage:
+    """A function that gets a picture; pages that are under way together and name the same one get it once."""
+    under_way = WeakValueDictionary[tuple[str, ...], asyncio.Task[Picture | str]]()
+
+    async def fetch_image(reference: ImageReference) -> Picture | str:
+        addresses = (reference.url, *reference.alternatives)
+        task = under_way.get(addresses)
+        if task is None:
+            task = asyncio.create_task(fetch_picture(images, addresses, rules.image_bytes, rules.image))
+            under_way[addresses] = task
+        return await task
+
+    return fetch_image
+
+
+async def _work_on_address(address: str, pages: Door, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:
+    record = Record(address)
     try:
-        answer = await fetcher.fetch(address, most_bytes)
+        answer = await pages.fetch(address, rules.page_bytes)
     except FetchError as error:
-        return error.reason
+        record.drop("page", error.reason)
+        return Outcome(record=record)
     if answer.content_type.partition(";")[0].strip().lower() not in HTML:
-        return "not_html"
-    return extract(answer.data, answer.url, answer.content_type)
+        record.drop("page", "not_html")
+        return Outcome(record=record)
+    return await _work_on_page(record, extract(answer.data, answer.url, answer.content_type), fetch_image, rules)
 
 
-async def _documents(
-    fetcher: Fetcher, pages: Mapping[str, Page], most_bytes: int, image: ImageConfig, min_words: int, tally: Tally
-) -> list[Document]:
-    wanted = {address: wanted_images(page, min_words, tally) for address, page in pages.items()}
-    images = await _fetch_pictures(fetcher, itertools.chain.from_iterable(wanted.values()), most_bytes, image)
-    kept = [address for address in pages if wanted[address]]
-    return [document for address in kept if (document := assemble(address, pages[address], images, tally))]
+async def _work_on_page(record: Record, page: Page, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:
+    links = frozenset(_links(page, rules.follow))
+    if reason := refusal(page, rules.min_words):
+        record.drop("page", reason)
+        return Outcome(record=record, links=links)
+    references = wanted_images(page, rules.images_per_page)
+    pictures = await asyncio.gather(*map(fetch_image, references))
+    images = {reference.url: picture for reference, picture in zip(references, pictures, strict=True)}
+    return Outcome(record=record, document=assemble(page, images, record), links=links)
 
 
-async def _fetch_pictures(
-    fetcher: Fetcher, references: Iterable[ImageReference], most_bytes: int, image: ImageConfig
-) -> dict[str, Picture | str]:
-    """What came of each picture, by the address that its page prefers; each is fetched once."""
-    addresses = {reference.url: (reference.url, *reference.alternatives) for reference in references}
-    pictures = await asyncio.gather(*(fetch_picture(fetcher, urls, most_bytes, image) for urls in addresses.values()))
-    return dict(zip(addresses, pictures, strict=True))
+def _links(page: Page, prefixes: tuple[str, ...]) -> Iterator[str]:
+    """The addresses that the page links to and that begin with one of `prefixes`."""
+    if prefixes:
+        addresses = (canonical(link, page.base) for link in page.links)
+        yield from (address for address in addresses if address and f"{address}/".startswith(prefixes))

@@ -50,10 +50,35 @@ class Output:
     started: float
 
 
-def cut(items: Sequence[Any], size: int, prefix: str = "") -> list[Chunk]:
-    """Chunks of `size` items; an id is a place in the list and a hash of the items."""
-    runs = [tuple(items[start : start + size]) for start in range(0, len(items), size)]
-    return [Chunk(id=f"{prefix}{number:06d}-{_hash(run)}", items=run) for number, run in enumerate(runs)]
+def cut(items: Sequence[Any], size: int) -> list[Chunk]:
+    """Chunks of `size` items."""
+    return name_chunks([items[start : start + size] for start in range(0, len(items), size)])
+
+
+def name_chunks(runs: Iterable[Sequence[Any]], prefix: str = "") -> list[Chunk]:
+    """A chunk for each of `runs`; its id is a place in the list and a hash of the items."""
+    items = (tuple(run) for run in runs)
+    return [Chunk(id=f"{prefix}{number:06d}-{_hash(run)}", items=run) for number, run in enumerate(items)]
+
+
+def check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
+    """Raises InputError if the folder at `location` belongs to another job, or to this one with another `config`."""
+    owner = location / OWNER
+    if not owner.exists():
+        # A name with a dot in front is what a run left that was killed before it could claim the folder.
+        if any(not name.startswith(".") for name in location.files()):
+            raise InputError(f"output {location} is a folder with other files in it; give a new folder")
+        return
+    record = json.loads(owner.read())
+    if record["job"] != job:
+        raise InputError(f"output {location} belongs to {record['job']}, not {job}; give another folder")
+    known = json.loads(json.dumps(config))
+    changed = sorted(name for name in known if record["config"].get(name) != known[name])
+    if changed:
+        raise InputError(
+            f"output {location} was begun with another {changed[0]}: {record['config'].get(changed[0])!r}, "
+            f"now {known[changed[0]]!r}; give another folder or the same settings"
+        )
 
 
 def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
@@ -62,7 +87,7 @@ def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
     Raises InputError if the folder belongs to another job, or not every node of the cluster sees it.
     """
     location = resolve("output", uri)
-    _check_owner(location, job, config)
+    check_owner(location, job, config)
     connect()
     if location.is_local:
         location.filesystem.create_dir(location.path, recursive=True)
@@ -110,25 +135,6 @@ def _run_on_ray(location: Location, chunks: Sequence[Chunk], work: Work) -> None
         done = dataset.map(gather, num_cpus=1, max_retries=3).take_all()
     if len(done) != len(chunks):
         raise RuntimeError(f"Ray Data returned {len(done)} of {len(chunks)} chunks")
-
-
-def _check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
-    owner = location / OWNER
-    if not owner.exists():
-        # A name with a dot in front is what a run left that was killed before it could claim the folder.
-        if any(not name.startswith(".") for name in location.files()):
-            raise InputError(f"output {location} is a folder with other files in it; give a new folder")
-        return
-    record = json.loads(owner.read())
-    if record["job"] != job:
-        raise InputError(f"output {location} belongs to {record['job']}, not {job}; give another folder")
-    known = json.loads(json.dumps(config))
-    changed = sorted(name for name in known if record["config"].get(name) != known[name])
-    if changed:
-        raise InputError(
-            f"output {location} was begun with another {changed[0]}: {record['config'].get(changed[0])!r}, "
-            f"now {known[changed[0]]!r}; give another folder or the same settings"
-        )
 
 
 def _remove_strays(location: Location) -> None:

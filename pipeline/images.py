@@ -11,8 +11,7 @@ from typing import cast
 from PIL import Image, ImageOps
 
 from pipeline.candidates import data_image
-from pipeline.door import FetchError
-from pipeline.fetch import Fetcher
+from pipeline.door import Door, FetchError
 from pipeline.rules import image as rules
 from shards.document import Frame
 
@@ -67,16 +66,14 @@ class ImageError(Exception):
         self.reason = reason
 
 
-async def fetch_picture(
-    fetcher: Fetcher, addresses: Sequence[str], most_bytes: int, config: ImageConfig
-) -> Picture | str:
+async def fetch_picture(door: Door, addresses: Sequence[str], most_bytes: int, config: ImageConfig) -> Picture | str:
     """The picture at the first of `addresses` that gives one, or the reason why the first does not."""
     reasons: list[str] = []
     for address in addresses[:MOST_ADDRESSES]:
         try:
             if address.startswith("data:"):
                 return picture_in_page(address, most_bytes, config)
-            answer = await fetcher.fetch(address, most_bytes)
+            answer = await door.fetch(address, most_bytes)
             return Picture(url=address, frame=await asyncio.to_thread(make_frame, answer.data, config))
         except (FetchError, ImageError) as error:
             reasons.append(error.reason)

@@ -9,9 +9,10 @@ from warcio.exceptions import ArchiveLoadFailed
 
 from jobs.command import InputError
 from pipeline.addresses import canonical
-from pipeline.assemble import assemble, wanted_images
+from pipeline.assemble import assemble, refusal, wanted_images
 from pipeline.extract import extract
 from pipeline.images import ImageConfig, ImageError, Picture, make_frame, picture_in_page
+from pipeline.ledger import Record, count
 from pipeline.page import ImageReference
 from shards.chunk import Tally
 from shards.document import Document
@@ -59,15 +60,17 @@ def documents_of_archive(
         contents = _read_contents(file, location.name, tally)
         tally.count("pages_in_archives", len(contents.pages))
         for url, offset in list(contents.pages.items())[:limit]:
-            tally.count("pages")
+            record, document = Record(url), None
             payload, content_type = _read_payload(file, offset)
-            if payload is None:
-                tally.drop("page_too_large")
-                continue
-            page = extract(payload, url, content_type)
-            wanted = wanted_images(page, min_words, tally)
-            images = {reference.url: _read_image(file, contents, reference, image) for reference in wanted}
-            if wanted and (document := assemble(url, page, images, tally)):
+            page = extract(payload or b"", url, content_type)
+            if reason := refusal(page, min_words) if payload is not None else "too_large":
+                record.drop("page", reason)
+            else:
+                wanted = wanted_images(page, 1000)
+                images = {reference.url: _read_image(file, contents, reference, image) for reference in wanted}
+                document = assemble(page, images, record)
+            count(record.entries, tally)
+            if document:
                 yield document
 
 

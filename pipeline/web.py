@@ -1,139 +1,110 @@
 """Web pages into interleaved documents: text and images in the order of the DOM.
 
-Pages come from a list of addresses (--urls), from a start page whose links are followed within its host (--start
-and --follow), or from WARC archives (--warc), which give their images too.
+Pages come from a list of addresses (--urls), from a start page whose links are followed (--start and --follow), or
+from WARC archives (--warc), which give their images too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urlsplit
 
 from jobs.command import run_command
 from jobs.connect import resolve
-from pipeline.addresses import canonical, parse_networks
-from pipeline.crawl import documents_of_pages
-from pipeline.fetch import FetchConfig
-from pipeline.gather import Chunk, Output, cut, finish, open_output, run_chunks, without
+from pipeline.crawl import CrawlRules, documents_of_pages, on_a_loop
+from pipeline.fetch import open_fetcher
+from pipeline.gather import Chunk, Output, check_owner, finish, name_chunks, open_output, run_chunks, without
 from pipeline.images import ImageConfig
-from pipeline.lists import read_addresses
+from pipeline.sources import Listing, SourceConfig, runs_of
 from pipeline.summary import print_estimate, print_summary
-from pipeline.warc import documents_of_archive, find_archives
+from pipeline.warc import documents_of_archive
 from shards.chunk import Tally
 from shards.document import Document
 from shards.manifest import Commit
 
+JOB = "pipeline.web"
+NOT_IN_DOCUMENTS = ("output", "limit", "max_depth", "allow_network", "fetch")
+"""Settings that may change from run to run: the documents that stand do not depend on them."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class WebConfig:
+class WebConfig(SourceConfig):
     """A run of `pipeline.web`."""
 
     output: str
     """Folder or address for the dataset."""
-    urls: str = ""
-    """File with addresses of pages: text with one a line, CSV, JSONL or Parquet with a column `url`."""
-    start: str = ""
-    """Address of the page to begin at."""
-    follow: bool = False
-    """Follow links within the host of --start, breadth first."""
-    max_depth: int = 20
-    """Links followed in a row from --start."""
-    warc: str = ""
-    """WARC or ARC archives: a path, with * for many."""
-    limit: int | None = None
-    """Most pages to ask for (with --warc: to take from each archive); then an estimate for the whole is printed."""
-    allow_network: str = ""
-    """Networks that are not public and may be reached all the same, separated by commas: 127.0.0.0/8."""
     min_words: int = 5
     """A page with fewer words is dropped."""
-    chunk_pages: int = 100
-    """Pages that are worked on, committed and, after a crash, done again together."""
+    images_per_page: int = 200
+    """Of the pictures of a page, so many are asked for, in its order."""
     image: ImageConfig = field(default_factory=ImageConfig)
-    fetch: FetchConfig = field(default_factory=FetchConfig)
 
     def __post_init__(self) -> None:
-        given = [name for name in ("urls", "start", "warc") if getattr(self, name)]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of --urls, --start and --warc; given: {', '.join(given) or 'none'}")
-        if self.start and canonical(self.start) is None:
-            raise ValueError(f"start is {self.start!r}; it must be an http or https address without credentials")
-        if self.follow and not self.start:
-            raise ValueError("follow needs --start")
-        for name in ("limit", "chunk_pages", "max_depth"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
-        parse_networks(self.allow_network)
+        super().__post_init__()
+        if self.images_per_page < 1:
+            raise ValueError(f"images_per_page is {self.images_per_page}; it must be 1 or greater")
+
+    @property
+    def rules(self) -> CrawlRules:
+        return CrawlRules(
+            image=self.image,
+            min_words=self.min_words,
+            page_bytes=self.fetch.page_bytes,
+            image_bytes=self.fetch.image_bytes,
+            images_per_page=self.images_per_page,
+            follow=self.prefixes,
+        )
 
 
 def run(config: WebConfig) -> None:
     """Gathers the pages, writes the dataset, prints the summary."""
-    archives = find_archives(resolve("warc", config.warc)) if config.warc else []
-    addresses = _addresses(config)
-    output = open_output(
-        config.output, "pipeline.web", without(config, "output", "limit", "max_depth", "allow_network", "fetch")
-    )
-    if config.warc:
-        commits = _run_archives(output, config, archives)
-        total = sum(commit.counts.get("pages_in_archives", 0) for commit in commits)
-    else:
-        commits, total = _run_levels(output, config, addresses)
+    folder, kept = resolve("output", config.output), without(config, *NOT_IN_DOCUMENTS)
+    check_owner(folder, JOB, kept)
+    listing = config.source.list_pages(config, folder)
+    output = open_output(config.output, JOB, kept)
+    commits, known = _run_levels(output, config, listing)
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
-        print_estimate(output, manifest, manifest.counts.get("pages", 0), total, "pages", at_least=config.follow)
+        known = max(known, manifest.counts.get("pages_in_archives", 0))
+        print_estimate(output, manifest, manifest.counts.get("pages", 0), known, "pages", at_least=config.follow)
 
 
-def _addresses(config: WebConfig) -> list[str]:
-    if config.start:
-        return [canonical(config.start) or config.start]
-    return read_addresses(resolve("urls", config.urls)) if config.urls else []
-
-
-def _run_archives(output: Output, config: WebConfig, archives: Sequence[str]) -> list[Commit]:
-    chunks = cut([[path, config.limit] for path in archives], 1)
-    return run_chunks(output, chunks, partial(_gather_archive, config))
-
-
-def _run_levels(output: Output, config: WebConfig, addresses: Sequence[str]) -> tuple[list[Commit], int]:
-    """Works through `addresses`, then level by level through the links found, each level in sorted order.
+def _run_levels(output: Output, config: WebConfig, listing: Listing) -> tuple[list[Commit], int]:
+    """Works through `listing`, then level by level through the links found, each level in sorted order.
 
     Returns the commits, and how many pages are known of.
     """
-    seen, commits, level = set(addresses), list[Commit](), list(addresses)
+    runs, known, commits = listing.runs, listing.pages, list[Commit]()
+    seen = {item for run in runs for item in run} if config.follow else set[str]()
     for depth in range(config.max_depth + 1):
-        room = len(level) if config.limit is None else max(0, config.limit - _asked(commits))
-        chunks = cut(level[:room], config.chunk_pages, prefix=f"{depth:02d}-")
-        if not chunks:
-            break
-        found = run_chunks(output, chunks, partial(_gather_pages, config))
+        chunks = name_chunks(runs, prefix=f"{depth:02d}-")
+        found = run_chunks(output, chunks, partial(_gather, config)) if chunks else []
         commits += found
-        if not config.follow:
-            break
         level = sorted({link for commit in found for link in commit.links} - seen)
+        if not level:
+            break
         seen.update(level)
-    return commits, len(seen)
+        known += len(level)
+        room = len(level) if config.limit is None else max(0, config.limit - _asked(commits))
+        runs = runs_of(level[:room], config.chunk_pages)
+    return commits, known
 
 
 def _asked(commits: Sequence[Commit]) -> int:
     return sum(commit.counts["pages"] for commit in commits)
 
 
-def _gather_pages(config: WebConfig, chunk: Chunk, tally: Tally) -> Iterable[Document]:
-    host = urlsplit(config.start).netloc.lower() if config.follow else ""
-    return documents_of_pages(
-        chunk.items,
-        fetch=config.fetch,
-        image=config.image,
-        allow_network=config.allow_network,
-        min_words=config.min_words,
-        follow_host=host,
-        tally=tally,
-    )
-
-
-def _gather_archive(config: WebConfig, chunk: Chunk, tally: Tally) -> Iterable[Document]:
-    (path, limit), *_ = chunk.items
-    return documents_of_archive(path, limit, image=config.image, min_words=config.min_words, tally=tally)
+def _gather(config: WebConfig, chunk: Chunk, tally: Tally) -> Iterator[Document]:
+    if config.warc:
+        (path, limit), *_ = chunk.items
+        yield from documents_of_archive(path, limit, image=config.image, min_words=config.min_words, tally=tally)
+        return
+    network = partial(open_fetcher, config.fetch, config.allow_network)
+    opening = config.source.open_doors(config, resolve("output", config.output), chunk.items, network)
+    with on_a_loop(opening) as (runner, doors):
+        yield from documents_of_pages(
+            doors.addresses, doors.pages, doors.images, runner=runner, rules=config.rules, tally=tally
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

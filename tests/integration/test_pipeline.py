@@ -158,7 +158,7 @@ def test_a_folder_of_videos(material, tmp_path):
     ("job", "argv", "sentence"),
     [
         (web, [], "output"),
-        (web, ["--output", "o"], "give exactly one of --urls, --start and --warc"),
+        (web, ["--output", "o"], "give exactly one of --urls, --start"),
         (web, ["--output", "o", "--urls", "/none.txt"], "/none.txt cannot be read"),
         (web, ["--output", "o", "--start", "ftp://x.org"], "start is 'ftp://x.org'"),
         (web, ["--output", "o", "--warc", "/none/*.warc.gz"], "names no file"),

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-from pipeline.assemble import assemble, wanted_images
+from pipeline.assemble import assemble, refusal, wanted_images
 from pipeline.images import Picture
+from pipeline.ledger import Record, count
 from pipeline.page import Block, ImageReference, Page, TextBlock, VideoReference
 from shards.chunk import Tally
 from shards.document import Frame, Media, Text
@@ -27,7 +28,7 @@ def page(*blocks: Block) -> Page:
 
 
 def test_texts_that_nothing_parts_are_one_and_captions_stay_apart():
-    tally = Tally()
+    record, tally = Record("http://x.org/asked"), Tally()
     blocks = (
         TextBlock(text="one"),
         TextBlock(text="two"),
@@ -38,9 +39,11 @@ def test_texts_that_nothing_parts_are_one_and_captions_stay_apart():
         TextBlock(text="four"),
         ImageReference(url="http://x.org/lost.jpg"),
         TextBlock(text="five"),
+        ImageReference(url="http://x.org/a.jpg"),
+        ImageReference(url="http://x.org/one-too-many.jpg"),
     )
     images = {"http://x.org/a.jpg": PICTURE, "http://x.org/lost.jpg": "http_404"}
-    document = assemble("http://x.org/asked", page(*blocks), images, tally)
+    document = assemble(page(*blocks), images, record)
     assert document is not None
     assert document.blocks == (
         Text(text="one\n\ntwo\n\nthree"),
@@ -50,21 +53,37 @@ def test_texts_that_nothing_parts_are_one_and_captions_stay_apart():
     )
     assert document.source == "http://x.org/page"
     assert dict(document.facts) == {"title": "A title", "language": "en", "published": "2024-05-06"}
-    assert dict(tally.drops) == {"player_not_fetched": 1, "image_http_404": 1}
-    assert dict(tally.counts) == {"images": 1}
-
-
-def test_a_page_without_a_picture_is_dropped_by_name():
-    tally = Tally()
-    text, image = TextBlock(text="a few words"), ImageReference(url="http://x.org/a.jpg")
-    assert wanted_images(page(text), 1, tally) == []
-    assert wanted_images(page(text, image), 4, tally) == []
-    assert wanted_images(dataclasses.replace(page(text, image), directives=frozenset(("noai",))), 1, tally) == []
-    assert assemble("http://x.org/asked", page(text, image), {image.url: "timeout"}, tally) is None
+    count(record.entries, tally)
     assert dict(tally.drops) == {
-        "page_no_images": 1,
-        "page_few_words": 1,
-        "page_meta_noai": 1,
-        "image_timeout": 1,
-        "page_images_dropped": 1,
+        "player_not_fetched": 1,
+        "image_http_404": 1,
+        "image_repeated": 1,
+        "image_over_images_per_page": 1,
     }
+    assert dict(tally.counts) == {"images": 1, "pages": 1}
+    assert [entry.address for entry in record.entries if not entry.reason] == [
+        "http://x.org/a.jpg",
+        "http://x.org/asked",
+    ]
+
+
+def test_a_page_without_a_picture_is_refused_by_name():
+    text, image = TextBlock(text="a few words"), ImageReference(url="http://x.org/a.jpg")
+    assert refusal(page(text), 1) == "no_images"
+    assert refusal(page(text, image), 4) == "few_words"
+    assert refusal(page(text, image), 3) == ""
+    assert refusal(dataclasses.replace(page(text, image), directives=frozenset(("noai",))), 1) == "meta_noai"
+
+
+def test_a_page_whose_pictures_did_not_come_is_dropped():
+    record, tally = Record("http://x.org/asked"), Tally()
+    image = ImageReference(url="http://x.org/a.jpg")
+    assert assemble(page(TextBlock(text="a few words"), image), {image.url: "timeout"}, record) is None
+    count(record.entries, tally)
+    assert dict(tally.drops) == {"image_timeout": 1, "page_images_dropped": 1}
+    assert dict(tally.counts) == {"pages": 1}
+
+
+def test_the_first_pictures_of_a_page_are_asked_for_each_once():
+    images = [ImageReference(url=f"http://x.org/{n}.jpg", alt=str(place)) for place, n in enumerate((1, 0, 1, 2))]
+    assert wanted_images(page(*images), 2) == images[:2]
