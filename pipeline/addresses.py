@@ -17,7 +17,20 @@ SIMPLE = re.compile(
     re.ASCII,
 )
 """Addresses that have one spelling alone, which is most of them: the long way takes ten times as long."""
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All of IPv6 that is given to machines of their own (IANA); what lies outside is reserved or stands for another."""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+SPECIAL: tuple[IPNetwork, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "2002::/16",  # 6to4 (RFC 3056), and
+        "192.88.99.0/24",  # its relays
+        "3fff::/20",  # documentation (RFC 9637)
+        "192.0.0.0/24",  # protocol assignments, Oracle's metadata among them; newer Pythons know
+        "168.63.129.16/32",  # Azure's platform, seen from inside: public in form alone
+    )
+)
+"""Networks that Python's `is_global` takes for public."""
 
 
 def canonical(address: str, base: str = "") -> str | None:
@@ -53,14 +66,20 @@ def parse_networks(text: str) -> tuple[IPNetwork, ...]:
 def is_forbidden(address: str, allowed: Iterable[IPNetwork] = ()) -> bool:
     """Whether the numeric `address` is not a public machine and lies in none of the `allowed` networks.
 
-    Private, loopback, link-local (cloud metadata among them), multicast, reserved and shared (CGNAT) ranges are
-    forbidden, and so are IPv6 addresses that stand for an IPv4 address (mapped, 6to4, Teredo, NAT64) of such a range.
+    Private, loopback, link-local, multicast, reserved, shared (CGNAT) and metadata ranges are forbidden, and so are
+    IPv6 addresses that stand for an IPv4 address (mapped, 6to4, Teredo, NAT64). One of those is allowed if its own
+    network is, and if what it stands for is not forbidden itself.
     """
     numeric = ipaddress.ip_address(address.partition("%")[0])
-    reached = [numeric, *_embedded(numeric)]
-    if any(candidate in network for candidate in reached for network in allowed):
+    allowed = tuple(allowed)
+    named = any(numeric in network for network in allowed)
+    return not (named or _is_public(numeric)) or any(is_forbidden(str(inner), allowed) for inner in _embedded(numeric))
+
+
+def _is_public(address: IPAddress) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in GLOBAL_UNICAST:
         return False
-    return any(not candidate.is_global or candidate.is_multicast for candidate in reached)
+    return address.is_global and not address.is_multicast and not any(address in network for network in SPECIAL)
 
 
 def _embedded(address: IPAddress) -> list[IPAddress]:

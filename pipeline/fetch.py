@@ -1,36 +1,35 @@
-"""One door to the web for every job: bounded, guarded at connect time, polite to each host, and honest in its name.
+"""The network as a door: bounded, guarded at connect time, polite to each host, and honest in its name.
 
-Nothing is fetched but http and https; a machine that is not public is refused when the socket is made, so a name
-that resolves elsewhere the second time, and every redirect, meets the same guard. robots.txt (RFC 9309) and
-opt-out headers are obeyed. Whatever is not given raises FetchError with a reason that the job counts.
+    fetch: opted out? ─► robots.txt ─► the host's turn ─► one request ─► a body, or a redirect: from the start
+           opt_out.py    robots.py     hosts.py           guard.py,      failures.py says what is tried again
+                                                          bodies.py
+
+Whatever is not given raises FetchError with a reason that the job counts.
 """
 
 import asyncio
-import errno
 import random
-import socket
-import ssl
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
-from protego import Protego
 from yarl import URL
 
-from pipeline.addresses import IPNetwork, canonical, is_forbidden, parse_networks
+from pipeline import robots
+from pipeline.addresses import canonical, parse_networks
+from pipeline.bodies import ACCEPTED, MOST_RATIO, BodyError, Unpacker
 from pipeline.door import Fetched, FetchError
+from pipeline.failures import RETRIED, reason_of
+from pipeline.guard import make_connector
+from pipeline.hosts import Host, Hosts, Manners, retry_after
+from pipeline.opt_out import NOBODY, OptOut
 
 VERSION = "0.1"
-RETRIED = ("timeout", "connect", "http_429", "http_500", "http_502", "http_503", "http_504")
-"""Reasons that can pass; the others are final."""
-UNREACHABLE = ("forbidden_address", "bad_address", "dns")
-"""Reasons that hold for a whole host, and say more than that its robots.txt did not come."""
-OPT_OUT = {"noai", "noimageai", "noindex", "noimageindex", "none"}
-"""Directives of X-Robots-Tag that refuse use."""
+REDIRECTS = (301, 302, 303, 307, 308)
+BUSY = (429, 503)
+"""Statuses of a host that is asked too often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +38,18 @@ class FetchConfig:
 
     contact: str = "no contact given"
     """An address or e-mail that a site's owner can write to; part of the user agent."""
-    connections: int = 64
+    connections: int = 256
     """Requests under way at once, in one worker."""
     connections_per_host: int = 2
     """Requests under way at once to one host, in one worker."""
     delay_seconds: float = 0.25
     """Least time between two requests to one host, in seconds; a longer Crawl-delay wins."""
+    delay_factor: float = 1.0
+    """The time between two requests to one host is at least this many times what it takes to answer."""
+    most_delay_seconds: float = 60.0
+    """Longest time between two requests that a host's slowness alone can lead to, in seconds."""
+    patience_seconds: float = 120.0
+    """An address whose host asks for a longer pause than this, in seconds, is `deferred` instead of waited for."""
     seconds: float = 30.0
     """Total time of one request, in seconds; a redirect is a new one."""
     redirects: int = 5
@@ -55,159 +60,182 @@ class FetchConfig:
     """Largest page, in bytes after decompression."""
     image_bytes: int = 20_000_000
     """Largest image, in bytes."""
+    compression_ratio: float = MOST_RATIO
+    """Largest ratio of a body's decompressed to its compressed size, beyond its first megabyte."""
 
     def __post_init__(self) -> None:
+        if not self.contact.isprintable() or not self.contact.isascii():
+            raise ValueError(f"fetch.contact is {self.contact!r}; it must be printable ASCII")
         for name in ("connections", "connections_per_host", "seconds", "page_bytes", "image_bytes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"fetch.{name} is {getattr(self, name)}; it must be greater than 0")
-        for name in ("delay_seconds", "redirects", "retries"):
+        for name in (
+            "delay_seconds", "delay_factor", "most_delay_seconds", "patience_seconds", "redirects", "retries",
+        ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"fetch.{name} is {getattr(self, name)}; it must be 0 or greater")
+        if self.compression_ratio < 1:
+            raise ValueError(f"fetch.compression_ratio is {self.compression_ratio}; it must be 1 or greater")
 
     @property
     def user_agent(self) -> str:
-        return f"flamboyance/{VERSION} (+{self.contact})"
+        return f"{robots.NAME}/{VERSION} (+{self.contact})"
+
+    @property
+    def manners(self) -> Manners:
+        return Manners(**{name: getattr(self, name) for name in Manners.__dataclass_fields__})
 
 
-class ForbiddenAddress(OSError):
-    """A name led to a machine that is not public."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one request is for."""
+
+    most_bytes: int
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Header fields beside those of every request."""
+    status: int = 200
+    """The status of an answer that has it."""
+    beginning: bool = False
+    """Of a longer body the beginning is taken, instead of nothing."""
 
 
-@dataclass(slots=True)
-class _Host:
-    """What is kept of one host: who may speak to it, when next, and what its robots.txt says."""
-
-    slots: asyncio.Semaphore
-    pace: asyncio.Lock = field(default_factory=asyncio.Lock)
-    next_request: float = 0.0
-    robots: asyncio.Task[Protego | None] | None = None
+Ask = Callable[[str, Wanted], Awaitable[Fetched | str]]
+"""One request: what came, or the address that it redirects to. Raises FetchError."""
 
 
 class Fetcher:
     """Fetches addresses concurrently; made by `open_fetcher`, used on one event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, config: FetchConfig) -> None:
+    def __init__(self, session: aiohttp.ClientSession, config: FetchConfig, opt_out: OptOut) -> None:
         self._session = session
         self._config = config
-        self._requests = asyncio.Semaphore(config.connections)
-        self._hosts = defaultdict[str, _Host](lambda: _Host(asyncio.Semaphore(config.connections_per_host)))
+        self._opt_out = opt_out
+        self._hosts = Hosts(config.manners)
+        self._robots = robots.RobotsFiles(self._read_robots)
 
     async def fetch(self, url: str, most_bytes: int) -> Fetched:
         """The body at `url`, at most `most_bytes` long. Raises FetchError."""
-        for attempt in range(self._config.retries + 1):
+        return await self._persist(url, self._ask_politely, Wanted(most_bytes=most_bytes))
+
+    async def fetch_range(self, url: str, start: int, length: int) -> Fetched:
+        """The `length` bytes from `start` of what lies at `url`, fewer at its end (RFC 9110, 14.2).
+
+        Raises FetchError, with the reason `no_range` if the server sends something else than was asked for.
+        """
+        fields = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
+        answer = await self._persist(url, self._ask_politely, Wanted(most_bytes=length, fields=fields, status=206))
+        if not any(name == "Content-Range" and value.startswith(f"bytes {start}-") for name, value in answer.headers):
+            raise FetchError("no_range")
+        return answer
+
+    async def close(self) -> None:
+        await self._robots.close()
+
+    async def _read_robots(self, url: str) -> bytes:
+        wanted = Wanted(most_bytes=robots.MOST_BYTES, beginning=True)
+        return (await self._persist(url, self._request, wanted)).data
+
+    async def _persist(self, url: str, ask: Ask, wanted: Wanted) -> Fetched:
+        """What `ask` gives for `url`, tried again while the failure can pass."""
+        for attempt in range(self._config.retries):
             try:
-                return await self._try(url, most_bytes)
+                return await self._follow(url, ask, wanted)
             except FetchError as error:
-                if error.reason not in RETRIED or attempt == self._config.retries:
+                if error.reason not in RETRIED:
                     raise
             await asyncio.sleep(2**attempt * random.uniform(0.5, 1.0))
-        raise AssertionError("the last attempt returns or raises")
+        return await self._follow(url, ask, wanted)
 
-    async def _try(self, url: str, most_bytes: int) -> Fetched:
-        try:
-            for _ in range(self._config.redirects + 1):
-                await self._check_robots(url)
-                answer = await self._request(url, most_bytes)
-                if isinstance(answer, Fetched):
-                    return answer
-                url = answer
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise FetchError(_reason(error)) from error
+    async def _follow(self, url: str, ask: Ask, wanted: Wanted) -> Fetched:
+        """What `ask` gives for `url` or for the address that it redirects to."""
+        for _ in range(self._config.redirects + 1):
+            answer = await ask(url, wanted)
+            if isinstance(answer, Fetched):
+                return answer
+            url = answer
         raise FetchError("too_many_redirects")
 
-    async def _request(self, url: str, most_bytes: int) -> Fetched | str:
-        """The body at `url`, or the address that it redirects to."""
-        host = self._hosts[_origin(url)]
-        async with host.slots, self._requests:
-            await self._wait_turn(host)
-            async with (
-                asyncio.timeout(self._config.seconds),
-                self._session.get(URL(url, encoded=True), allow_redirects=False) as response,
-            ):
-                if response.status in (301, 302, 303, 307, 308):
-                    return _redirect_target(response, url)
-                if response.status != 200:
-                    raise FetchError(f"http_{response.status}")
-                _check_opt_out(response)
-                data = await _read_bounded(response, most_bytes)
-                return Fetched(url=url, content_type=response.headers.get("Content-Type", ""), data=data)
-
-    async def _wait_turn(self, host: _Host) -> None:
-        async with host.pace:
-            await asyncio.sleep(host.next_request - time.monotonic())
-            host.next_request = time.monotonic() + max(self._config.delay_seconds, await self._crawl_delay(host))
-
-    async def _crawl_delay(self, host: _Host) -> float:
-        rules = host.robots.result() if host.robots and host.robots.done() and not host.robots.exception() else None
-        return min((rules.crawl_delay(self._config.user_agent) if rules else None) or 0.0, 60.0)
-
-    async def _check_robots(self, url: str) -> None:
-        host = self._hosts[_origin(url)]
-        if host.robots is None:
-            host.robots = asyncio.create_task(self._read_robots(_origin(url)))
-        rules = await host.robots
-        if rules is None:
-            raise FetchError("robots_unavailable")
-        if not rules.can_fetch(url, self._config.user_agent):
+    async def _ask_politely(self, url: str, wanted: Wanted) -> Fetched | str:
+        """One request, unless the site minds."""
+        if canonical(url) is None:
+            raise FetchError("bad_address")
+        if self._opt_out.refuses(url):
+            raise FetchError("opted_out")
+        rules = await self._robots.of(url)
+        if not rules.allow(url):
             raise FetchError("robots")
+        self._hosts.of(url).crawl_delay = rules.crawl_delay
+        return await self._request(url, wanted)
 
-    async def _read_robots(self, origin: str) -> Protego | None:
-        """The rules of `origin`; None, which forbids all, if it fails to say (RFC 9309, 2.3.1.4).
+    async def _request(self, url: str, wanted: Wanted) -> Fetched | str:
+        """One request, when it is its host's turn."""
+        host = self._hosts.of(url)
+        async with self._hosts.turn(host):
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(self._config.seconds), self._open(url, host, wanted) as response:
+                    host.answered(time.monotonic() - started, well=response.status == wanted.status)
+                    return await self._read(response, url, host, wanted)
+            except BodyError as error:
+                raise FetchError(error.reason) from error
+            except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+                host.answered(time.monotonic() - started, well=False)
+                raise FetchError(reason_of(error)) from error
 
-        Raises FetchError where no page of `origin` could be asked for either.
-        """
-        url = f"{origin}/robots.txt"
-        try:
-            for _ in range(self._config.redirects + 1):
-                answer = await self._request(url, 512_000)
-                if isinstance(answer, Fetched):
-                    return Protego.parse(answer.data.decode("utf-8", "replace"))
-                url = answer
-        except FetchError as error:
-            return Protego.parse("") if error.reason.startswith("http_4") and error.reason != "http_429" else None
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            if _reason(error) in UNREACHABLE:
-                raise FetchError(_reason(error)) from error
-            return None
-        return Protego.parse("")
+    def _open(self, url: str, host: Host, wanted: Wanted) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        # A connection that nobody waits for would lie open, and there are more hosts than a process may have files.
+        fields = wanted.fields if host.waiting > 1 or wanted.beginning else {**wanted.fields, "Connection": "close"}
+        return self._session.get(URL(url, encoded=True), headers=fields, allow_redirects=False)
+
+    async def _read(self, response: aiohttp.ClientResponse, url: str, host: Host, wanted: Wanted) -> Fetched | str:
+        if response.status in REDIRECTS:
+            return _redirect_target(response, url)
+        if response.status in BUSY:
+            host.refused(retry_after(response.headers.get("Retry-After")))
+        if response.status != wanted.status:
+            raise FetchError(f"http_{response.status}")
+        directive = robots.refusal(response.headers.getall("X-Robots-Tag", []))
+        if directive and not wanted.beginning:  # robots.txt itself is for robots, whatever its fields say
+            raise FetchError(f"header_{directive}")
+        return Fetched(
+            url=url,
+            content_type=response.headers.get("Content-Type", ""),
+            data=await _read_body(response, wanted, self._config.compression_ratio),
+            headers=tuple(response.headers.items()),
+        )
 
 
 @asynccontextmanager
-async def open_fetcher(config: FetchConfig, allow_network: str = "") -> AsyncGenerator[Fetcher]:
-    """A Fetcher that may also reach the networks named in `allow_network`."""
-    allowed = parse_networks(allow_network)
-    connector = aiohttp.TCPConnector(
-        limit=config.connections, ttl_dns_cache=300, socket_factory=lambda info: _guarded_socket(info, allowed)
-    )
-    headers = {"User-Agent": config.user_agent, "Accept-Encoding": "gzip, deflate"}
+async def open_fetcher(
+    config: FetchConfig, allow_network: str = "", opt_out: OptOut = NOBODY
+) -> AsyncGenerator[Fetcher]:
+    """A Fetcher that may also reach the networks named in `allow_network`, and leaves those of `opt_out` alone."""
     async with aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
+        connector=make_connector(parse_networks(allow_network)),
+        headers={"User-Agent": config.user_agent, "Accept-Encoding": ACCEPTED},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(),
+        auto_decompress=False,
     ) as session:
-        yield Fetcher(session, config)
+        fetcher = Fetcher(session, config, opt_out)
+        try:
+            yield fetcher
+        finally:
+            await fetcher.close()
 
 
 @contextmanager
-def fetcher_on_a_loop(config: FetchConfig, allow_network: str = "") -> Generator[tuple[asyncio.Runner, Fetcher]]:
+def fetcher_on_a_loop(
+    config: FetchConfig, allow_network: str = "", opt_out: OptOut = NOBODY
+) -> Generator[tuple[asyncio.Runner, Fetcher]]:
     """An event loop of its own and a Fetcher on it, for work that is not asynchronous itself."""
     with asyncio.Runner() as runner:
-        door = open_fetcher(config, allow_network)
+        door = open_fetcher(config, allow_network, opt_out)
         fetcher = runner.run(door.__aenter__())
         try:
             yield runner, fetcher
         finally:
             runner.run(door.__aexit__(None, None, None))
-
-
-def _guarded_socket(address: tuple[Any, ...], allowed: tuple[IPNetwork, ...]) -> socket.socket:
-    family, kind, protocol, _, endpoint = address
-    if is_forbidden(endpoint[0], allowed):
-        # With an errno, as aiohttp passes on only the second argument of an OSError.
-        raise ForbiddenAddress(errno.EACCES, "forbidden_address")
-    return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def _origin(url: str) -> str:
-    return str(URL(url, encoded=True).origin())
 
 
 def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
@@ -217,37 +245,16 @@ def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
     return target
 
 
-def _check_opt_out(response: aiohttp.ClientResponse) -> None:
-    """Raises FetchError if an X-Robots-Tag header for everyone refuses use."""
-    for value in response.headers.getall("X-Robots-Tag", []):
-        refused = OPT_OUT & {word.strip().lower() for word in value.split(",")}
-        if refused:
-            raise FetchError(f"header_{min(refused)}")
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
-    body = bytearray()
-    async for piece in response.content.iter_chunked(65536):
-        body += piece
-        if len(body) > most_bytes:
-            raise FetchError("too_large")
+async def _read_body(response: aiohttp.ClientResponse, wanted: Wanted, most_ratio: float) -> bytes:
+    if (response.content_length or 0) > wanted.most_bytes and not wanted.beginning:
+        raise FetchError("too_large")
+    unpacker, body = Unpacker(response.headers.get("Content-Encoding", ""), most_ratio), bytearray()
+    async for data in response.content.iter_any():
+        for piece in unpacker.feed(data):
+            body += piece
+            if len(body) > wanted.most_bytes:
+                if wanted.beginning:
+                    return bytes(body[: wanted.most_bytes])
+                raise FetchError("too_large")
+    unpacker.finish()
     return bytes(body)
-
-
-def _reason(error: BaseException) -> str:
-    if "forbidden_address" in str(error):
-        return "forbidden_address"
-    kinds: list[tuple[type[BaseException], str]] = [
-        (TimeoutError, "timeout"),
-        (aiohttp.ClientConnectorDNSError, "dns"),
-        (aiohttp.ClientSSLError, "tls"),
-        (ssl.SSLError, "tls"),
-        (aiohttp.ClientConnectorError, "connect"),
-        (aiohttp.ServerDisconnectedError, "connect"),
-        (aiohttp.ClientOSError, "connect"),
-        (aiohttp.InvalidURL, "bad_address"),
-        (aiohttp.ClientPayloadError, "broken_body"),
-        (aiohttp.ClientError, "protocol"),
-        (OSError, "connect"),
-    ]
-    return next((reason for kind, reason in kinds if isinstance(error, kind)), "bad_address")
