@@ -1,26 +1,64 @@
-"""From the bytes of an image, as a stranger made them, to a frame that can be stored, or to the reason why not."""
+"""From the bytes of an image, as a stranger made them, to a frame that can be stored, or to the reason why not.
+
+What the header says is judged before anything is decoded, and a JPEG is decoded no larger than it is stored. Decoding
+runs on as many threads as there are cores, however many pictures arrive at once.
+"""
 
 import asyncio
 import hashlib
 import io
+import os
+import re
+import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from functools import cache
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from pipeline.candidates import data_image
+from pipeline.colours import even, srgb_on_white
 from pipeline.door import Door, FetchError
 from pipeline.rules import image as rules
-from shards.document import Frame
+from shards.document import Frame, ImageFormat
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
 """Formats that are decoded; of an animation, the first frame."""
-
-
+ANIMATED = ("PNG", "WEBP", "GIF", "AVIF")
+STORED: dict[str, ImageFormat] = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
+"""Formats that a shard can hold, by Pillow's name; MPO is a JPEG with further pictures behind it."""
+UNAVAILABLE = re.compile(
+    rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)"  # HEIC
+    rb"|\xff\x0a|\0\0\0\x0cJXL "
+    rb"|\0\0\0\x0cjP  |\xff\x4f\xff\x51"  # JPEG 2000
+    rb"|II\xbc\x01"  # JPEG XR
+    rb"|\0\0[\x01\x02]\0"  # icons and cursors of Windows
+    rb"|\s*(?:<\?xml|<!--|<!DOCTYPE svg)[^\0]*?<svg[\s>]|\s*<svg[\s>]",
+    re.DOTALL,
+)
+"""How images begin that are of a known format, and none that is decoded."""
+BROKEN = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
+"""How those begin that are decoded, if they are not too broken."""
+HEAD_BYTES = 4096
+"""So much of a file is looked at to tell what it was meant to be."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4)."""
+QUARTER_TURNS = (5, 6, 7, 8)
 MOST_ADDRESSES = 3
 """Of the addresses that a page gives for one picture, so many are tried."""
+
+Image.init()  # before threads share it: Pillow reads its plugins when the first image needs one
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of much that strangers' files hold; what matters raises
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +73,17 @@ class ImageConfig:
     """Least standard deviation of a channel, of 127.5; below it an image counts as a single colour."""
     max_pixels: int = 100_000_000
     """Largest image that is decoded, in pixels, by its header."""
+    max_frames: int = 1000
+    """Longest animation of which the first frame is taken, in frames."""
     store_side: int = 512
     """Images are stored with at most this many pixels on the shorter side."""
     quality: int = 90
     """JPEG quality of stored images, 1 to 95."""
+    keep_original: bool = False
+    """Store JPEG, PNG and WebP files as they came, of any size; other formats are re-encoded as without it."""
 
     def __post_init__(self) -> None:
-        for name in ("min_side", "max_pixels", "store_side"):
+        for name in ("min_side", "max_pixels", "max_frames", "store_side"):
             if getattr(self, name) < 1:
                 raise ValueError(f"image.{name} is {getattr(self, name)}; it must be 1 or greater")
         if self.max_aspect < 1:
@@ -66,81 +108,125 @@ class ImageError(Exception):
         self.reason = reason
 
 
-async def fetch_picture(door: Door, addresses: Sequence[str], most_bytes: int, config: ImageConfig) -> Picture | str:
+Decode = Callable[[bytes, ImageConfig], Awaitable[Frame]]
+"""`make_frame`, wherever it runs."""
+
+
+async def make_frame_in_pool(data: bytes, config: ImageConfig) -> Frame:
+    """`make_frame` on one of the threads for decoding; further calls wait for one."""
+    return await asyncio.get_running_loop().run_in_executor(_decoders(), make_frame, data, config)
+
+
+async def fetch_picture(
+    fetcher: Door, addresses: Sequence[str], most_bytes: int, config: ImageConfig, decode: Decode = make_frame_in_pool
+) -> Picture | str:
     """The picture at the first of `addresses` that gives one, or the reason why the first does not."""
     reasons: list[str] = []
     for address in addresses[:MOST_ADDRESSES]:
         try:
-            if address.startswith("data:"):
-                return picture_in_page(address, most_bytes, config)
-            answer = await door.fetch(address, most_bytes)
-            return Picture(url=address, frame=await asyncio.to_thread(make_frame, answer.data, config))
+            name, data = await _bytes_at(fetcher, address, most_bytes)
+            return Picture(url=name, frame=await decode(data, config))
         except (FetchError, ImageError) as error:
             reasons.append(error.reason)
     return reasons[0]
 
 
-def picture_in_page(address: str, most_bytes: int, config: ImageConfig) -> Picture:
-    """The picture of a `data:` address, named by its hash instead of by itself. Raises ImageError."""
+async def _bytes_at(door: Door, address: str, most_bytes: int) -> tuple[str, bytes]:
+    """What lies at `address`, and its name."""
+    if address.startswith("data:"):
+        return _held(address, most_bytes)
+    return address, (await door.fetch(address, most_bytes)).data
+
+
+def _held(address: str, most_bytes: int) -> tuple[str, bytes]:
+    """The picture in a `data:` address, named by its hash instead of by itself. Raises ImageError."""
     held = data_image(address, most_bytes)
     if held is None:
         raise ImageError("not_an_image")
     media_type, data = held
-    return Picture(url=f"data:{media_type};sha256,{hashlib.sha256(data).hexdigest()}", frame=make_frame(data, config))
+    return f"data:{media_type};sha256,{hashlib.sha256(data).hexdigest()}", data
+
+
+def picture_in_page(address: str, most_bytes: int, config: ImageConfig) -> Picture:
+    """The picture of a `data:` address. Raises ImageError."""
+    name, data = _held(address, most_bytes)
+    return Picture(url=name, frame=make_frame(data, config))
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    # Ray sets OMP_NUM_THREADS to the CPUs that a task may use.
+    cores = int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0] or os.cpu_count() or 1)
+    return ThreadPoolExecutor(cores, thread_name_prefix="decoder")
 
 
 def make_frame(data: bytes, config: ImageConfig) -> Frame:
-    """The image in `data` upright, in RGB on white, no larger than it needs to be, as JPEG.
+    """The image in `data` upright, in sRGB on white, no larger than it needs to be, as JPEG, or else as it came.
 
-    Raises ImageError with the reason `not_an_image`, `too_many_pixels`, `broken_image`, `small_side`, `aspect` or
-    `single_colour`.
+    Raises ImageError with the reason `not_an_image`, `format_unavailable`, `too_many_pixels`, `too_many_frames`,
+    `small_side`, `aspect`, `broken_image` (also if its end is missing) or `single_colour`, and MemoryError.
     """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of much that strangers' files hold; what matters here raises.
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_size(image.width, image.height, config)
-            image.draft("RGB", (config.store_side, config.store_side))
-            upright = _on_white(ImageOps.exif_transpose(image))
-    except ImageError:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        _check_header(image, config)
+        width, height = image.size
+        image.draft("RGB", (config.store_side, config.store_side))
+        image.load()
+        orientation = _orientation(image)
+        shown = _shown(image, config.store_side, orientation)
+    except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
-        raise ImageError("not_an_image") from None
+        raise ImageError(_unidentified(data[:HEAD_BYTES])) from None
     except Image.DecompressionBombError:
         raise ImageError("too_many_pixels") from None
     except Exception:
         # A decoder fed with strangers' bytes raises whatever it likes: OSError, SyntaxError, struct.error, ...
         raise ImageError("broken_image") from None
-    if rules.colour_spread(upright) < config.min_colour_spread:
+    if rules.colour_spread(shown) < config.min_colour_spread:
         raise ImageError("single_colour")
-    return _encode(upright, config)
+    if config.keep_original and image.format in STORED:
+        upright = (height, width) if orientation in QUARTER_TURNS else (width, height)
+        return Frame(data=data, format=STORED[image.format], width=upright[0], height=upright[1])
+    return _encode(shown, config.quality)
 
 
-def _check_size(width: int, height: int, config: ImageConfig) -> None:
-    if width * height > config.max_pixels:
+def _unidentified(head: bytes) -> str:
+    if BROKEN.match(head):
+        return "broken_image"
+    return "format_unavailable" if UNAVAILABLE.match(head) else "not_an_image"
+
+
+def _check_header(image: Image.Image, config: ImageConfig) -> None:
+    if image.width * image.height > config.max_pixels:
         raise ImageError("too_many_pixels")
-    if rules.shorter_side(width, height) < config.min_side:
+    if rules.shorter_side(image.width, image.height) < config.min_side:
         raise ImageError("small_side")
-    if rules.aspect(width, height) > config.max_aspect:
+    if rules.aspect(image.width, image.height) > config.max_aspect:
         raise ImageError("aspect")
+    if image.format in ANIMATED and getattr(image, "n_frames", 1) > config.max_frames:
+        raise ImageError("too_many_frames")
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow would clip 16 bits to 8; a picture of 16 bits keeps its upper ones.
-        image = image.point(lambda value: value / 256).convert("L")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, which is upright, where EXIF cannot be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, struct.error):
+        return 1
 
 
-def _encode(image: Image.Image, config: ImageConfig) -> Frame:
-    scale = config.store_side / min(image.size)
-    if scale < 1:
-        size = cast(tuple[int, int], tuple(max(1, round(side * scale)) for side in image.size))
-        image = image.resize(size, Image.Resampling.BICUBIC)
+def _shown(image: Image.Image, side: int, orientation: int) -> Image.Image:
+    """`image` as a browser would show it, its shorter side at most `side` pixels."""
+    profile = image.info.get("icc_profile")
+    scale = min(1.0, side / min(image.size))
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    # Hamming is as sharp as bicubic when it makes smaller, at half the cost.
+    shown = srgb_on_white(even(image).resize(size, Image.Resampling.HAMMING), profile)
+    return shown.transpose(TURNS[orientation]) if orientation in TURNS else shown
+
+
+def _encode(image: Image.Image, quality: int) -> Frame:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=config.quality)
+    image.save(buffer, "JPEG", quality=quality)
     return Frame(data=buffer.getvalue(), format="jpg", width=image.width, height=image.height)
