@@ -28,6 +28,7 @@ REASONS = {
     "format_unavailable",
     "too_many_pixels",
     "too_many_frames",
+    "too_many_scans",
     "broken_image",
     "small_side",
     "aspect",
@@ -178,6 +179,17 @@ def test_a_png_that_would_fill_the_memory_is_refused_before_a_pixel_is_read():
     start = time.monotonic()
     assert reason(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(10_000_000)))) == "too_many_pixels"
     assert time.monotonic() - start < 5
+
+
+def test_a_jpeg_that_would_be_read_for_hours_is_refused():
+    data = encoded(picture(4000, 4000), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    assert data.count(b"\xff\xda") == 10
+    assert make_frame(data, CONFIG).width == 512
+    start = time.monotonic()
+    assert reason(data[:-2] + last * 10_000 + data[-2:]) == "too_many_scans"
+    assert time.monotonic() - start < 5
+    assert reason(data, ImageConfig(max_scans=9)) == "too_many_scans"
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
