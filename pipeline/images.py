@@ -19,6 +19,7 @@ from functools import cache
 from PIL import ExifTags, Image
 
 from pipeline.candidates import data_image
+from pipeline.careful import CarefulCalls, Crashed
 from pipeline.colours import even, srgb_on_white
 from pipeline.door import Door, FetchError
 from pipeline.rules import image as rules
@@ -119,6 +120,18 @@ Decode = Callable[[bytes, ImageConfig], Awaitable[Frame]]
 async def make_frame_in_pool(data: bytes, config: ImageConfig) -> Frame:
     """`make_frame` on one of the threads for decoding; further calls wait for one."""
     return await asyncio.get_running_loop().run_in_executor(_decoders(), make_frame, data, config)
+
+
+def decode_carefully(call: CarefulCalls) -> Decode:
+    """`make_frame` where a picture that crashes the decoder harms nothing; it is refused as `crashed`."""
+
+    async def decode(data: bytes, config: ImageConfig) -> Frame:
+        try:
+            return await asyncio.to_thread(call, make_frame, data, config)
+        except Crashed as error:
+            raise ImageError(error.reason) from error
+
+    return decode
 
 
 async def fetch_picture(
