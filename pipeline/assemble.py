@@ -53,9 +53,10 @@ def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) ->
         record.drop("page", "images_dropped")
         return None
     record.keep("page")
+    record.key = document_key("web", record.page)
     said = {"canonical": page.canonical, "published": page.published, "licence": page.licence}
     return Document(
-        key=document_key("web", record.page),
+        key=record.key,
         source=page.url,
         blocks=tuple(blocks),
         facts={"title": page.title, "language": page.language} | {name: fact for name, fact in said.items() if fact},

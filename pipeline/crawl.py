@@ -17,10 +17,8 @@ from pipeline.assemble import assemble, refusal, wanted_images
 from pipeline.door import Door, FetchError
 from pipeline.extract import extract
 from pipeline.images import ImageConfig, Picture, fetch_picture
-from pipeline.ledger import Record, count
+from pipeline.ledger import Outcome, Record
 from pipeline.page import ImageReference, Page
-from shards.chunk import Tally
-from shards.document import Document
 
 WINDOW = 64
 """Pages under way at once; the next one begins when the first of them is written, so memory stays bounded."""
@@ -43,37 +41,25 @@ class CrawlRules:
     images_per_page: int
     """Of the pictures of a page, so many are asked for, in its order."""
     follow: tuple[str, ...] = ()
-    """Links to addresses that begin with one of these are left in the tally."""
+    """Links to addresses that begin with one of these are kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of one page."""
-
-    record: Record
-    document: Document | None = None
-    links: frozenset[str] = frozenset()
-
-
-def documents_of_pages(
-    addresses: Iterable[str], pages: Door, images: Door, *, runner: asyncio.Runner, rules: CrawlRules, tally: Tally
-) -> Iterator[Document]:
-    """The documents of the pages at `addresses`, in that order; the doors live on the loop of `runner`.
-
-    Links to follow are left in `tally`, those of pages that are dropped too.
-    """
+def crawl_pages(
+    addresses: Iterable[str], pages: Door, images: Door, *, runner: asyncio.Runner, rules: CrawlRules
+) -> Iterator[Outcome]:
+    """What comes of the pages at `addresses`, in that order; the doors live on the loop of `runner`."""
     fetch_image = _each_once(images, rules)
     work = (_work_on_address(address, pages, fetch_image, rules) for address in addresses)
-    return _documents(_in_order(runner, work), tally)
+    return in_order(runner, work, WINDOW)
 
 
-def documents_of_found_pages(
-    found: Iterable[tuple[str, Page]], images: Door, *, runner: asyncio.Runner, rules: CrawlRules, tally: Tally
-) -> Iterator[Document]:
-    """The documents of pages that are extracted already, each with the address that names it, in that order."""
+def crawl_found_pages(
+    found: Iterable[tuple[str, Page]], images: Door, *, runner: asyncio.Runner, rules: CrawlRules
+) -> Iterator[Outcome]:
+    """What comes of pages that are extracted already, each with the address that names it, in that order."""
     fetch_image = _each_once(images, rules)
     work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
-    return _documents(_in_order(runner, work), tally)
+    return in_order(runner, work, WINDOW)
 
 
 @contextmanager
@@ -87,20 +73,12 @@ def on_a_loop(opening: AbstractAsyncContextManager[Value]) -> Generator[tuple[as
             runner.run(opening.__aexit__(None, None, None))
 
 
-def _documents(outcomes: Iterable[Outcome], tally: Tally) -> Iterator[Document]:
-    for outcome in outcomes:
-        count(outcome.record.entries, tally)
-        tally.links.update(outcome.links)
-        if outcome.document:
-            yield outcome.document
-
-
-def _in_order(runner: asyncio.Runner, work: Iterable[Coroutine[Any, Any, Value]]) -> Iterator[Value]:
-    """The results of `work` in its order, `WINDOW` of them under way."""
+def in_order(runner: asyncio.Runner, work: Iterable[Coroutine[Any, Any, Value]], most: int) -> Iterator[Value]:
+    """The results of `work` in its order, `most` of them under way at once."""
     under_way = deque[asyncio.Task[Value]]()
     for coroutine in work:
         under_way.append(runner.get_loop().create_task(coroutine))
-        if len(under_way) == WINDOW:
+        if len(under_way) == most:
             yield runner.run(_result(under_way.popleft()))
     while under_way:
         yield runner.run(_result(under_way.popleft()))

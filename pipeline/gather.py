@@ -1,15 +1,13 @@
 """How every gathering job runs: it owns its output, works chunk by chunk on Ray Data, and ends with a manifest.
 
-A job's work on one chunk is a function from the chunk to documents. Its name follows from its place and content,
-so a rerun finds what is committed and does the rest; nothing else is remembered between runs.
+A rerun finds what is committed and does the rest; nothing else is remembered between runs.
 """
 
 import dataclasses
-import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,25 +17,15 @@ from ray.util.annotations import RayDeprecationWarning
 
 from jobs.command import InputError
 from jobs.connect import check_shared, connect, resolve
-from shards.chunk import Tally, write_chunk
-from shards.document import Document
+from pipeline.chunks import ATTEMPTS, Chunk, Work, do_chunk
+from pipeline.ledger import LEDGER, ledger_of, read_ledger
+from pipeline.network import STORE
+from pipeline.retry import places_to_retry
 from shards.location import Location
-from shards.manifest import COMMITS, MANIFEST, Commit, Manifest, merge, read_commits, read_manifest, write_manifest
+from shards.manifest import MANIFEST, Commit, Manifest, merge, read_commits, read_manifest, write_manifest
 
 OWNER = "job.json"
 """The file that says which job an output folder belongs to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A piece of work that one task does and one commit records."""
-
-    id: str
-    items: tuple[Any, ...]
-    """What the job works on, as plain JSON values."""
-
-
-Work = Callable[[Chunk, Tally], Iterable[Document]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +36,6 @@ class Output:
     job: str
     config: dict[str, Any]
     started: float
-
-
-def cut(items: Sequence[Any], size: int) -> list[Chunk]:
-    """Chunks of `size` items."""
-    return name_chunks([items[start : start + size] for start in range(0, len(items), size)])
-
-
-def name_chunks(runs: Iterable[Sequence[Any]], prefix: str = "") -> list[Chunk]:
-    """A chunk for each of `runs`; its id is a place in the list and a hash of the items."""
-    items = (tuple(run) for run in runs)
-    return [Chunk(id=f"{prefix}{number:06d}-{_hash(run)}", items=run) for number, run in enumerate(items)]
 
 
 def check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
@@ -97,63 +74,80 @@ def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
     return Output(location=location, job=job, config=config, started=time.monotonic())
 
 
-def run_chunks(output: Output, chunks: Sequence[Chunk], work: Work) -> list[Commit]:
-    """The commits of `chunks`: those that stand already, and those of the work done now, in the order of `chunks`."""
-    standing = {name.removesuffix(".json") for name in (output.location / COMMITS).files()}
+def run_chunks(
+    output: Output, chunks: Sequence[Chunk], prepare: Callable[[], Work], retry_failed: bool = False
+) -> list[Commit]:
+    """The commits of `chunks`: those that stand already, and those of the work done now, in the order of `chunks`.
+
+    `prepare` is called if there is anything to do. With `retry_failed` that are also the chunks in which something
+    failed that may pass another time.
+    """
+    standing = {commit.chunk: commit for commit in read_commits(output.location)}
     pending = [chunk for chunk in chunks if chunk.id not in standing]
-    if pending:
-        _run_on_ray(output.location, pending, work)
-    commits = {commit.chunk: commit for commit in read_commits(output.location)}
-    return [commits[chunk.id] for chunk in chunks]
+    again = [chunk for chunk in chunks if chunk.id in standing] if retry_failed else []
+    again = [chunk for chunk in again if places_to_retry(read_ledger(output.location, standing[chunk.id]))]
+    if pending or again:
+        _run_on_ray(output.location, pending, again, prepare())
+        standing = {commit.chunk: commit for commit in read_commits(output.location)}
+    return [standing[chunk.id] for chunk in chunks]
 
 
 def finish(output: Output, commits: Sequence[Commit]) -> tuple[Manifest, bool]:
-    """Writes the manifest of `commits`, unless it stands already; says whether anything changed."""
+    """Writes the manifest of `commits`, unless it stands already; says whether anything changed.
+
+    What only a run in progress needs is removed.
+    """
     merged = merge(output.job, output.config, commits)
-    if (output.location / MANIFEST).exists():
-        standing = read_manifest(output.location)
-        if standing == merged:
-            return standing, False
-    manifest = write_manifest(output.location, merged)
-    _remove_strays(output.location)
-    return manifest, True
+    changed = not (output.location / MANIFEST).exists() or read_manifest(output.location) != merged
+    manifest = write_manifest(output.location, merged) if changed else read_manifest(output.location)
+    if changed:
+        _remove_strays(output.location)
+    for name in (ATTEMPTS, STORE):
+        folder = output.location / name
+        if folder.exists():
+            folder.filesystem.delete_dir(folder.path)
+    return manifest, changed
 
 
-def _run_on_ray(location: Location, chunks: Sequence[Chunk], work: Work) -> None:
+def _run_on_ray(location: Location, pending: Sequence[Chunk], again: Sequence[Chunk], work: Work) -> None:
     # Ray's block is the unit of its progress bar and of its retries; a chunk a block keeps both honest.
-    rows = [{"id": chunk.id, "items": json.dumps(chunk.items)} for chunk in chunks]
+    rows = [
+        {"id": chunk.id, "items": json.dumps(chunk.items), "again": chunks is again}
+        for chunks in (pending, again)
+        for chunk in chunks
+    ]
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
 
     def gather(row: dict[str, Any]) -> dict[str, Any]:
         chunk = Chunk(id=row["id"], items=tuple(json.loads(row["items"])))
-        commit = write_chunk(location, chunk.id, lambda tally: work(chunk, tally))
-        return {"chunk": commit.chunk}
+        do_chunk(location, chunk, work, row["again"])
+        return {"chunk": chunk.id}
 
     with warnings.catch_warnings():
         # Ray Data retries for ever by default, and 2.60 has no other way to say how often than one that it deprecates.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         done = dataset.map(gather, num_cpus=1, max_retries=3).take_all()
-    if len(done) != len(chunks):
-        raise RuntimeError(f"Ray Data returned {len(done)} of {len(chunks)} chunks")
+    if len(done) != len(rows):
+        raise RuntimeError(f"Ray Data returned {len(done)} of {len(rows)} chunks")
 
 
 def _remove_strays(location: Location) -> None:
-    """Deletes what a killed run left behind: partial files, and shards that no commit names.
+    """Deletes what killed runs and earlier generations left: partial files, and shards and ledgers of no commit.
 
     A commit's shards stay even where this manifest leaves them out, as after a run with a smaller `--limit`: the
     commit says that they stand.
     """
-    committed = {shard.name for commit in read_commits(location) for shard in commit.shards}
-    named = {f"{name}{suffix}" for name in committed for suffix in (".tar", ".parquet")}
-    for name in location.files():
-        if name.endswith(".partial") or (name.endswith((".tar", ".parquet")) and name not in named):
-            location.filesystem.delete_file(f"{location.path}/{name}")
+    commits = read_commits(location)
+    shards = {
+        f"{shard.name}{suffix}" for commit in commits for shard in commit.shards for suffix in (".tar", ".parquet")
+    }
+    ledgers = {ledger_of(location, commit.chunk, commit.generation).name for commit in commits}
+    for folder, named in ((location, shards), (location / LEDGER, ledgers)):
+        for name in folder.files():
+            if name.endswith(".partial") or (name.endswith((".tar", ".parquet")) and name not in named):
+                folder.filesystem.delete_file(f"{folder.path}/{name}")
 
 
 def without(config: Any, *names: str) -> dict[str, Any]:
     """The fields of a config dataclass, but for those on which its documents do not depend."""
     return {name: value for name, value in dataclasses.asdict(config).items() if name not in names}
-
-
-def _hash(items: tuple[Any, ...]) -> str:
-    return hashlib.sha256(json.dumps(items).encode()).hexdigest()[:10]

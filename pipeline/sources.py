@@ -4,23 +4,23 @@ Each kind of input is a Source: on the driver it lists its pages as the items of
 which addresses they are and opens the doors. A new kind is a field of SourceConfig and a line of SOURCES.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from jobs.connect import resolve
-from pipeline.addresses import canonical, parse_networks
-from pipeline.door import Door
-from pipeline.fetch import FetchConfig
+from pipeline.addresses import canonical
+from pipeline.archives import Access, Rows, cut_rows, find_archives, list_archives, open_archive
+from pipeline.door import Door, FirstOf
 from pipeline.lists import read_addresses
-from pipeline.warc import find_archives
+from pipeline.network import NetworkConfig, OpenNetwork
 from shards.location import Location
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceConfig:
+class SourceConfig(NetworkConfig):
     """Where the pages of a run come from."""
 
     urls: str = ""
@@ -34,16 +34,16 @@ class SourceConfig:
     max_depth: int = 20
     """Links followed in a row from --start."""
     warc: str = ""
-    """WARC or ARC archives: a path, with * for many."""
+    """WARC or ARC archives, gzip, zstd or plain: paths with * for many, or addresses, separated by commas."""
+    images: Literal["archive", "network", "both"] = "archive"
+    """Where the pictures of an archive's pages come from; with `both`, from the network what the archive lacks."""
     limit: int | None = None
     """Most pages to ask for (with --warc: to take from each archive); then an estimate for the whole is printed."""
     chunk_pages: int = 100
     """Pages that are worked on, committed and, after a crash, done again together."""
-    allow_network: str = ""
-    """Networks that are not public and may be reached all the same, separated by commas: 127.0.0.0/8."""
-    fetch: FetchConfig = field(default_factory=FetchConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = [name for name in SOURCES if getattr(self, name)]
         if len(given) != 1:
             names = [f"--{name}" for name in SOURCES]
@@ -56,7 +56,6 @@ class SourceConfig:
         for name in ("limit", "chunk_pages", "max_depth"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
-        parse_networks(self.allow_network)
 
     @property
     def source(self) -> "Source":
@@ -89,10 +88,10 @@ class Doors:
     addresses: Iterable[str]
     pages: Door
     images: Door
-
-
-OpenNetwork = Callable[[], AbstractAsyncContextManager[Door]]
-"""Opens the door to the network; a source that has no use for it never calls it."""
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What else is to be counted, such as the archive that the pages lie in."""
+    notes: Sequence[str] = ()
+    """What a person must know of the source, such as that it is cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +102,8 @@ class Source:
     """On the driver, before the output is claimed; the location is the output's, for an index that is made once."""
     open_doors: Callable[[SourceConfig, Location, tuple[Any, ...], OpenNetwork], AbstractAsyncContextManager[Doors]]
     """In a task, for the items of its chunk, on the event loop that the doors live on."""
+    asks_network: Callable[[SourceConfig], bool] = lambda config: True
+    """Whether its doors may open the network; if not, no fetching actors are started."""
 
 
 def runs_of(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
@@ -127,14 +128,41 @@ async def _open_network(
 
 
 def _list_archives(config: SourceConfig, output: Location) -> Listing:
-    archives = find_archives(resolve("warc", config.warc))
-    return Listing(runs=[[[path, config.limit]] for path in archives], pages=0)
+    names = list_archives(find_archives(config.warc), output, _access(config))
+    return _list_rows(config, output, names)
+
+
+def _list_rows(config: SourceConfig, output: Location, names: Sequence[str]) -> Listing:
+    rows, pages = cut_rows(names, output, config.chunk_pages, config.limit)
+    return Listing(runs=[[asdict(run)] for run in rows], pages=pages)
+
+
+@asynccontextmanager
+async def _open_archive(
+    config: SourceConfig, output: Location, items: tuple[Any, ...], network: OpenNetwork
+) -> AsyncGenerator[Doors]:
+    async with AsyncExitStack() as opened:
+        archive = await opened.enter_async_context(open_archive(Rows(**items[0]), output, _access(config)))
+        images: list[Door] = [archive.door] if config.images != "network" else []
+        if config.images != "archive":
+            images.append(await opened.enter_async_context(network()))
+        yield Doors(
+            addresses=archive.addresses,
+            pages=archive.door,
+            images=FirstOf(images),
+            counts=archive.counts,
+            notes=archive.notes,
+        )
+
+
+def _access(config: SourceConfig) -> Access:
+    return Access(fetch=config.fetch, allow_network=config.allow_network)
 
 
 ADDRESSES = Source(list_pages=_list_addresses, open_doors=_open_network)
 SOURCES = {
     "urls": ADDRESSES,
     "start": ADDRESSES,
-    "warc": Source(list_pages=_list_archives, open_doors=_open_network),
+    "warc": Source(list_pages=_list_archives, open_doors=_open_archive),
 }
 """The kinds of input by the field that names one."""

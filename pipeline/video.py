@@ -12,8 +12,10 @@ from pyarrow import fs
 
 from jobs.command import InputError, run_command
 from jobs.connect import resolve
+from pipeline.chunks import Chunk, cut
 from pipeline.frames import Decoder, SampledVideo, VideoError, available_decoders, sample_video
-from pipeline.gather import Chunk, cut, finish, open_output, run_chunks, without
+from pipeline.gather import finish, open_output, run_chunks, without
+from pipeline.ledger import Outcome, Record
 from pipeline.lists import read_rows
 from pipeline.summary import print_estimate, print_summary
 from shards.chunk import Tally
@@ -71,7 +73,8 @@ def run(config: VideoConfig) -> None:
     output = open_output(
         config.output, "pipeline.video", without(config, "input", "output", "limit", "deadline_seconds", "memory_bytes")
     )
-    commits = run_chunks(output, cut(videos[: config.limit], config.chunk_videos), partial(_gather_videos, config))
+    chunks = cut(videos[: config.limit], config.chunk_videos)
+    commits = run_chunks(output, chunks, lambda: partial(_gather, config))
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
@@ -104,30 +107,37 @@ def _sidecar(folder: Location, name: str) -> str:
     return (folder / f"{name.rpartition('.')[0]}.txt").read().decode("utf-8", "replace")
 
 
-def _gather_videos(config: VideoConfig, chunk: Chunk, tally: Tally) -> Iterator[Document]:
+def _gather(config: VideoConfig, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
     for path, caption in chunk.items:
         tally.count("videos_read")
-        text = " ".join(caption.split())
-        if not text:
-            tally.drop("video_no_text")
-            continue
-        try:
-            with _local_copy(locate(path)) as local:
-                video = _sample(local, config)
-        except VideoError as error:
-            tally.drop(f"video_{error.reason}")
-            continue
-        except OSError:
-            tally.drop("video_unreadable")
-            continue
-        _count(video, tally)
-        media = Media(kind="video", frames=video.frames, url=path)
-        yield Document(
-            key=document_key("video", path, text),
-            source=path,
-            blocks=(media, Text(text=text, caption=True)),
-            measures={"seconds": video.duration},
-        )
+        record = Record(path)
+        document = _document(path, " ".join(caption.split()), config, record, tally)
+        yield Outcome(record=record, document=document)
+
+
+def _document(path: str, text: str, config: VideoConfig, record: Record, tally: Tally) -> Document | None:
+    if not text:
+        record.drop("video", "no_text")
+        return None
+    try:
+        with _local_copy(locate(path)) as local:
+            video = _sample(local, config)
+    except VideoError as error:
+        record.drop("video", error.reason)
+        return None
+    except OSError:
+        record.drop("video", "unreadable")
+        return None
+    record.keep("video")
+    _count(video, tally)
+    record.key = document_key("video", path, text)
+    media = Media(kind="video", frames=video.frames, url=path)
+    return Document(
+        key=record.key,
+        source=path,
+        blocks=(media, Text(text=text, caption=True)),
+        measures={"seconds": video.duration},
+    )
 
 
 def _sample(local: str, config: VideoConfig) -> SampledVideo:
@@ -143,7 +153,6 @@ def _sample(local: str, config: VideoConfig) -> SampledVideo:
 
 
 def _count(video: SampledVideo, tally: Tally) -> None:
-    tally.count("videos")
     tally.count("frames", len(video.frames))
     tally.count("videos_truncated", int(video.truncated))
     tally.count("frames_left_out", video.omitted)

@@ -4,25 +4,28 @@ Pages come from a list of addresses (--urls), from a start page whose links are 
 from WARC archives (--warc), which give their images too.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from jobs.command import run_command
 from jobs.connect import resolve
-from pipeline.crawl import CrawlRules, documents_of_pages, on_a_loop
-from pipeline.fetch import open_fetcher
-from pipeline.gather import Chunk, Output, check_owner, finish, name_chunks, open_output, run_chunks, without
+from pipeline.chunks import Chunk, Work, name_chunks
+from pipeline.crawl import CrawlRules, crawl_pages, on_a_loop
+from pipeline.gather import Output, check_owner, finish, open_output, run_chunks, without
 from pipeline.images import ImageConfig
+from pipeline.ledger import Outcome
+from pipeline.network import OpenNetwork, closed_network, network_when_needed
 from pipeline.sources import Listing, SourceConfig, runs_of
 from pipeline.summary import print_estimate, print_summary
-from pipeline.warc import documents_of_archive
 from shards.chunk import Tally
-from shards.document import Document
 from shards.manifest import Commit
 
 JOB = "pipeline.web"
-NOT_IN_DOCUMENTS = ("output", "limit", "max_depth", "allow_network", "fetch")
+NOT_IN_DOCUMENTS = (
+    "output", "limit", "max_depth", "allow_network", "chunk_seconds", "retry_failed", "write_warc", "fetch",
+)  # fmt: skip
 """Settings that may change from run to run: the documents that stand do not depend on them."""
 
 
@@ -61,50 +64,70 @@ def run(config: WebConfig) -> None:
     check_owner(folder, JOB, kept)
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
-    commits, known = _run_levels(output, config, listing)
+    with network_when_needed(config, output.location) as network:
+        commits, known = _run_levels(output, config, listing, lambda: partial(_gather, config, _door(config, network)))
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
-        known = max(known, manifest.counts.get("pages_in_archives", 0))
         print_estimate(output, manifest, manifest.counts.get("pages", 0), known, "pages", at_least=config.follow)
 
 
-def _run_levels(output: Output, config: WebConfig, listing: Listing) -> tuple[list[Commit], int]:
+def _door(config: WebConfig, network: Callable[[], OpenNetwork]) -> OpenNetwork:
+    return network() if config.source.asks_network(config) else closed_network
+
+
+def _run_levels(
+    output: Output, config: WebConfig, listing: Listing, prepare: Callable[[], Work]
+) -> tuple[list[Commit], int]:
     """Works through `listing`, then level by level through the links found, each level in sorted order.
 
+    Links that only a retry found come last, in levels of their own, so that the others stay as they were cut.
     Returns the commits, and how many pages are known of.
     """
-    runs, known, commits = listing.runs, listing.pages, list[Commit]()
-    seen = {item for run in runs for item in run} if config.follow else set[str]()
+    seen = {item for run in listing.runs for item in run} if config.follow else set[str]()
+    commits = _follow(output, config, listing.runs, "", seen, prepare)
+    late = sorted({link for commit in commits for link in commit.late_links} - seen)
+    if late:
+        seen.update(late)
+        commits += _follow(output, config, _next_runs(config, late, commits), "late-", seen, prepare)
+    return commits, max(listing.pages, len(seen))
+
+
+def _follow(
+    output: Output,
+    config: WebConfig,
+    runs: Sequence[Sequence[Any]],
+    prefix: str,
+    seen: set[str],
+    prepare: Callable[[], Work],
+) -> list[Commit]:
+    """The commits of `runs` and of the levels below them; what they lead to is added to `seen`."""
+    commits = list[Commit]()
     for depth in range(config.max_depth + 1):
-        chunks = name_chunks(runs, prefix=f"{depth:02d}-")
-        found = run_chunks(output, chunks, partial(_gather, config)) if chunks else []
+        found = run_chunks(output, name_chunks(runs, f"{prefix}{depth:02d}-"), prepare, config.retry_failed)
         commits += found
         level = sorted({link for commit in found for link in commit.links} - seen)
         if not level:
             break
         seen.update(level)
-        known += len(level)
-        room = len(level) if config.limit is None else max(0, config.limit - _asked(commits))
-        runs = runs_of(level[:room], config.chunk_pages)
-    return commits, known
+        runs = _next_runs(config, level, commits)
+    return commits
 
 
-def _asked(commits: Sequence[Commit]) -> int:
-    return sum(commit.counts["pages"] for commit in commits)
+def _next_runs(config: WebConfig, level: Sequence[str], commits: Sequence[Commit]) -> list[Sequence[str]]:
+    """The addresses of `level` in chunks, as many as `--limit` has room for."""
+    asked = sum(commit.counts["pages"] for commit in commits)
+    room = len(level) if config.limit is None else max(0, config.limit - asked)
+    return runs_of(level[:room], config.chunk_pages)
 
 
-def _gather(config: WebConfig, chunk: Chunk, tally: Tally) -> Iterator[Document]:
-    if config.warc:
-        (path, limit), *_ = chunk.items
-        yield from documents_of_archive(path, limit, image=config.image, min_words=config.min_words, tally=tally)
-        return
-    network = partial(open_fetcher, config.fetch, config.allow_network)
+def _gather(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
     opening = config.source.open_doors(config, resolve("output", config.output), chunk.items, network)
     with on_a_loop(opening) as (runner, doors):
-        yield from documents_of_pages(
-            doors.addresses, doors.pages, doors.images, runner=runner, rules=config.rules, tally=tally
-        )
+        tally.counts.update(doors.counts)
+        tally.notes.extend(doors.notes)
+        addresses = chunk.asked(doors.addresses)
+        yield from crawl_pages(addresses, doors.pages, doors.images, runner=runner, rules=config.rules)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

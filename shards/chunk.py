@@ -1,4 +1,8 @@
-"""Writing one chunk: its documents into shards whose names follow from its id, then the commit that they stand."""
+"""Writing one chunk: its documents into shards whose names follow from its id, then the commit that they stand.
+
+A chunk that is done again, because the web had not given everything, is a new generation: its shards have other names,
+and its commit takes the place of the one before, so that at every moment one of the two stands whole.
+"""
 
 import itertools
 from collections import Counter
@@ -35,14 +39,17 @@ def write_chunk(
     chunk: str,
     make_documents: Callable[[Tally], Iterable[Document]],
     shard_bytes: int = SHARD_BYTES,
+    before: Commit | None = None,
 ) -> Commit:
     """Writes the documents that `make_documents` yields, and commits them with what it counted meanwhile.
 
-    A document whose key the chunk has already written is dropped as `repeated_document`.
+    A document whose key the chunk has already written is dropped as `repeated_document`. `before` is the commit of the
+    generation that this one follows, if there is one.
     """
     tally = Tally()
+    generation = before.generation + 1 if before else 0
     documents = _without_repeats(make_documents(tally), tally)
-    shards = tuple(_write_shards(folder, chunk, documents, shard_bytes))
+    shards = tuple(_write_shards(folder, f"{chunk}-g{generation}" if generation else chunk, documents, shard_bytes))
     tally.count("documents", sum(shard.documents for shard in shards))
     commit = Commit(
         chunk=chunk,
@@ -50,21 +57,23 @@ def write_chunk(
         counts=dict(sorted(tally.counts.items())),
         drops=dict(sorted(tally.drops.items())),
         notes=tuple(tally.notes),
-        links=tuple(sorted(tally.links)),
+        links=before.links if before else tuple(sorted(tally.links)),
+        late_links=tuple(sorted({*before.late_links, *tally.links} - {*before.links})) if before else (),
+        generation=generation,
     )
     write_commit(folder, commit)
     return commit
 
 
 def _write_shards(
-    folder: Location, chunk: str, documents: Iterator[Document], shard_bytes: int
+    folder: Location, name: str, documents: Iterator[Document], shard_bytes: int
 ) -> Iterator[ShardRecord]:
     for number in itertools.count():
         first = next(documents, None)
         if first is None:
             return
         run = _until_full(itertools.chain([first], documents), shard_bytes)
-        yield write_shard(folder, f"{chunk}-{number:04d}", run)
+        yield write_shard(folder, f"{name}-{number:04d}", run)
 
 
 def _until_full(documents: Iterator[Document], shard_bytes: int) -> Iterator[Document]:

@@ -37,6 +37,10 @@ class Commit:
     """Sentences a person must read, such as that an archive was cut."""
     links: tuple[str, ...] = ()
     """Addresses found in this chunk, from which later chunks are cut."""
+    late_links: tuple[str, ...] = ()
+    """Addresses that only later generations found; apart, so that the chunks cut from `links` stay what they are."""
+    generation: int = 0
+    """How often the chunk was done again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +110,18 @@ def write_commit(folder: Location, commit: Commit) -> None:
     (folder / COMMITS / f"{commit.chunk}.json").write(_to_json(dataclasses.asdict(commit)))
 
 
+def read_commit(folder: Location, chunk: str) -> Commit:
+    """The commit of `chunk`. Raises DatasetError if there is none or it cannot be understood."""
+    location = folder / COMMITS / f"{chunk}.json"
+    return _build(Commit, parse_object(location.read(), str(location)), location)
+
+
 def read_commits(folder: Location) -> list[Commit]:
     """All commits in `folder`, in the order of their chunks' names."""
-    commits = folder / COMMITS
-    locations = [commits / name for name in commits.files() if name.endswith(".json") and name[0] != "."]
-    return [_build(Commit, parse_object(location.read(), str(location)), location) for location in locations]
+    names = (folder / COMMITS).files()
+    return [
+        read_commit(folder, name.removesuffix(".json")) for name in names if name.endswith(".json") and name[0] != "."
+    ]
 
 
 def _to_json(record: Mapping[str, Any]) -> bytes:
@@ -120,7 +131,7 @@ def _to_json(record: Mapping[str, Any]) -> bytes:
 def _build(kind: type[Record], record: dict[str, Any], location: Location) -> Record:
     try:
         shards = tuple(ShardRecord(**shard) for shard in record.pop("shards"))
-        lists = {name: tuple(record.pop(name)) for name in ("notes", "links") if name in record}
+        lists = {name: tuple(record.pop(name)) for name in ("notes", "links", "late_links") if name in record}
         return kind(shards=shards, **lists, **record)
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{location} is not a {kind.__name__.lower()} of this program: {error}") from None

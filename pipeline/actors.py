@@ -1,0 +1,204 @@
+"""Named actors that speak to the web for all tasks of a run: a host belongs to one of them, by its hash.
+
+    a task's door ── ask: many addresses a call ──► actor k, k = hash of the host ──► Fetcher ──► the web
+                  ◄── answers: what came meanwhile ──                            └──► Store: fetched once
+
+So a host's limits hold whatever tasks ask for it, and an address is fetched once a run. An actor that dies is started
+again, reads its store, and is asked again for what it still owed. network.py is the tasks' side.
+"""
+
+import asyncio
+import itertools
+import secrets
+import zlib
+from collections.abc import Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+from ray.exceptions import RayActorError
+
+from pipeline.door import Fetched, FetchError
+from pipeline.fetch import FetchConfig, Fetcher, open_fetcher
+from pipeline.opt_out import OptOut
+from pipeline.store import Store
+from shards.location import Location
+
+CPUS_PER_ACTOR = 8
+"""An actor takes one core at full speed; what it fetches keeps about so many cores busy with decoding."""
+MOST_RESTARTS = 3
+MOST_FAILURES = 1_000_000
+"""Addresses that gave nothing and are not asked for again in this run; beyond that the oldest are forgotten."""
+REPLY_BYTES = 16_000_000
+"""A reply that has reached this size leaves the rest to the next one."""
+HELD_BYTES = 64_000_000
+"""While so many bytes wait to be collected by one task, nothing more is fetched for it."""
+POLL_SECONDS = 10.0
+"""A call for answers returns after this time without one."""
+LINGER_SECONDS = 0.005
+"""A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond."""
+
+Handle = Any
+"""Of an actor; Ray's own types do not know what `remote` returns of a coroutine."""
+Answer = Fetched | str | Exception
+"""A body, the reason why there is none, or the bug that kept it."""
+Request = tuple[int, str, int]
+"""A number that names it to the task that asks, the address, and the most bytes."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """What an actor holds for one task."""
+
+    answers: list[tuple[int, Answer]] = field(default_factory=list[tuple[int, Answer]])
+    bytes: int = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A fetch under way, and how many wait for it."""
+
+    fetch: asyncio.Task[Fetched | str]
+    waiting: int = 0
+
+
+class HostFetcher:
+    """Fetches from its own hosts for every task of the run; a Ray actor."""
+
+    def __init__(self, config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location) -> None:
+        self._fetcher_options = config, allow_network, opt_out
+        self._store = Store(store)
+        self._birth = secrets.token_hex(8)
+        self._opening = asyncio.Lock()
+        self._open = AsyncExitStack()
+        self._fetcher: Fetcher | None = None
+        self._tasks = dict[str, _Task]()
+        self._shared = dict[str, _Shared]()
+        self._failures = dict[str, str]()
+
+    async def ask(self, task: str, requests: Sequence[Request]) -> None:
+        """Begins with `requests`; what comes of them waits until `task` collects it."""
+        asking = self._tasks.setdefault(task, _Task())
+        for request in requests:
+            serving = asyncio.create_task(self._serve(asking, *request))
+            asking.serving.add(serving)
+            serving.add_done_callback(asking.serving.discard)
+
+    async def answers(self, task: str, birth: str) -> tuple[str, list[tuple[int, Answer]]]:
+        """This actor's birth, and answers for `task`; none at once if the task knows of another birth."""
+        if birth != self._birth:
+            return self._birth, []
+        asking = self._tasks.setdefault(task, _Task())
+        try:
+            async with asyncio.timeout(POLL_SECONDS), asking.changed:
+                await asking.changed.wait_for(lambda: asking.answers)
+        except TimeoutError:
+            return self._birth, []
+        await asyncio.sleep(LINGER_SECONDS)
+        async with asking.changed:
+            sizes = itertools.accumulate(_size(answer) for _, answer in asking.answers)
+            number = 1 + sum(size < REPLY_BYTES for size in sizes)
+            reply, asking.answers = asking.answers[:number], asking.answers[number:]
+            asking.bytes -= sum(_size(answer) for _, answer in reply)
+            asking.changed.notify_all()
+        return self._birth, reply
+
+    async def leave(self, task: str) -> None:
+        """Drops what `task` did not collect, and ends fetches that nobody else waits for."""
+        if asking := self._tasks.pop(task, None):
+            for serving in list(asking.serving):
+                serving.cancel()
+
+    async def close(self) -> None:
+        """Ends all fetches, and puts the store's last segment where it belongs."""
+        for task in list(self._tasks):
+            await self.leave(task)
+        await self._open.aclose()
+        self._store.close()
+
+    async def _serve(self, asking: _Task, number: int, url: str, most_bytes: int) -> None:
+        async with asking.changed:
+            await asking.changed.wait_for(lambda: asking.bytes < HELD_BYTES)
+        try:
+            answer = await self._answer(url, most_bytes)
+        except Exception as error:
+            # A bug here, or a full disk, belongs to the task that asked: it fails, and Ray tells.
+            answer = error
+        async with asking.changed:
+            asking.answers.append((number, answer))
+            asking.bytes += _size(answer)
+            asking.changed.notify_all()
+
+    async def _answer(self, url: str, most_bytes: int) -> Fetched | str:
+        if held := self._store.get(url):
+            return held if len(held.data) <= most_bytes else "too_large"
+        if url in self._failures:
+            return self._failures[url]
+        if url not in self._shared:
+            self._shared[url] = _Shared(asyncio.create_task(self._fetch(url, most_bytes)))
+        shared = self._shared[url]
+        shared.waiting += 1
+        try:
+            return await asyncio.shield(shared.fetch)
+        finally:
+            shared.waiting -= 1
+            if not shared.waiting:
+                shared.fetch.cancel()
+                del self._shared[url]
+
+    async def _fetch(self, url: str, most_bytes: int) -> Fetched | str:
+        async with self._opening:
+            if self._fetcher is None:
+                self._fetcher = await self._open.enter_async_context(open_fetcher(*self._fetcher_options))
+        try:
+            answer = await self._fetcher.fetch(url, most_bytes)
+        except FetchError as error:
+            self._remember(url, error.reason)
+            return error.reason
+        self._store.put(url, answer)
+        return answer
+
+    def _remember(self, url: str, reason: str) -> None:
+        if reason != "deferred":
+            self._failures[url] = reason
+        if len(self._failures) > MOST_FAILURES:
+            del self._failures[next(iter(self._failures))]
+
+
+def _size(answer: Answer) -> int:
+    return len(answer.data) if isinstance(answer, Fetched) else 0
+
+
+def owner(url: str, actors: int) -> int:
+    """Which of so many actors the host of `url` belongs to."""
+    return zlib.crc32((urlsplit(url).hostname or "").rstrip(".").encode()) % actors
+
+
+@contextmanager
+def start_actors(
+    config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location
+) -> Generator[tuple[Handle, ...]]:
+    """The actors of a run, one for every eight CPUs of the cluster; they end with the block."""
+    number = max(1, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_ACTOR)
+    run = secrets.token_hex(4)
+    made: Any = ray.remote(HostFetcher)
+    actors = tuple(
+        made.options(
+            name=f"flamboyance-fetcher-{run}-{place}",
+            num_cpus=0,
+            max_restarts=MOST_RESTARTS,
+            scheduling_strategy="SPREAD",
+        ).remote(config, allow_network, opt_out, store)
+        for place in range(number)
+    )
+    try:
+        yield actors
+        with suppress(RayActorError):  # One that is lost has nothing to close; who asked it counted that.
+            ray.get([actor.close.remote() for actor in actors])
+    finally:
+        for actor in actors:
+            ray.kill(actor)
