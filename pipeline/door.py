@@ -1,5 +1,7 @@
 """A door: an address goes in, bytes come out, or a reason to count. The network is one, an archive another."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,3 +33,17 @@ class Door(Protocol):
     async def fetch(self, url: str, most_bytes: int) -> Fetched:
         """The body at `url`, at most `most_bytes` long. Raises FetchError."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class FirstOf:
+    """Several doors as one: an address is asked for at each in turn until one has it."""
+
+    doors: Sequence[Door]
+
+    async def fetch(self, url: str, most_bytes: int) -> Fetched:
+        """The body at `url` from the first door that gives it. Raises the FetchError of the last one."""
+        for door in self.doors[:-1]:
+            with suppress(FetchError):
+                return await door.fetch(url, most_bytes)
+        return await self.doors[-1].fetch(url, most_bytes)

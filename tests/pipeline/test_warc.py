@@ -1,53 +1,83 @@
-"""Archives that are damaged in every way: what is whole is kept, and nothing raises."""
+"""The door to archives: what was answered comes out, redirects and revisits are followed, and reasons are right."""
 
+import gzip
 import random
-from pathlib import Path
+import struct
 
 import pytest
+from archive_bytes import PACKS, PAGE, answer, fetch, record, write
+from backports import zstd
 
-from jobs.command import InputError
-from pipeline.images import ImageConfig
-from pipeline.warc import documents_of_archive, find_archives
-from shards.chunk import Tally
-from shards.document import Document
-from shards.location import locate
+from pipeline.door import FetchError
+from pipeline.members import DICTIONARY
 
-
-def read(path: Path) -> tuple[list[Document], Tally]:
-    tally = Tally()
-    return list(documents_of_archive(str(path), None, image=ImageConfig(), min_words=5, tally=tally)), tally
-
-
-def test_every_real_archive_is_read_or_noted(material):
-    archives = sorted((material / "warc").glob("*arc*"))
-    cut = 0
-    for path in archives:
-        _, tally = read(path)
-        assert tally.counts["archives"] == 1
-        assert tally.counts["archives_cut"] == len(tally.notes)
-        cut += len(tally.notes)
-    assert len(archives) >= 50
-    assert 5 <= cut <= 20
+DIGEST = {"WARC_Payload_Digest": "sha1:ABC"}
+SITE = [
+    record("http://a.org/", answer(X_Served="yes"), **DIGEST),
+    record("http://a.org/old", answer(b"", status="301 Moved", Location="/older")),
+    record("http://a.org/older", answer(b"", status="308 Permanent Redirect", Location="http://a.org/")),
+    record("http://a.org/again", answer(b""), kind="revisit", **DIGEST),
+    record("http://a.org/lost", answer(status="410 Gone")),
+    record("http://a.org/loop", answer(b"", status="302 Found", Location="/loop")),
+    record("http://a.org/nowhere", answer(b"", status="302 Found")),
+    record("http://a.org/private", answer(X_Robots_Tag="noai")),
+    record("http://a.org/large", answer(bytes(5000))),
+    record("http://a.org/away", answer(b"", status="302 Found", Location="http://b.org/")),
+]
 
 
-def test_mutated_archives_never_raise(material, tmp_path):
-    names = ("ipwb__frogTest.warc", "ipwb__froggie.warc.gz", "warcio__example-space-in-url.arc")
-    originals = [(material / "warc" / name).read_bytes() for name in names]
+@pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
+def test_answers_come_by_their_address_through_redirects_and_revisits(pack, tmp_path):
+    archive = write(tmp_path / "x.warc", SITE, pack)
+    for asked, came_from in [("", ""), ("again", "again"), ("old", ""), ("older", "")]:
+        found = fetch(archive, f"http://a.org/{asked}")
+        assert (found.url, found.data, found.content_type) == (f"http://a.org/{came_from}", PAGE, "text/html")
+        assert ("X-Served", "yes") in found.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("none", "not_in_archive"),
+        ("lost", "http_410"),
+        ("loop", "too_many_redirects"),
+        ("nowhere", "http_302"),
+        ("private", "header_noai"),
+        ("large", "too_large"),
+        ("away", "not_in_archive"),
+    ],
+)
+def test_what_is_not_given_has_its_reason(path, reason, tmp_path):
+    archive = write(tmp_path / "x.warc.gz", SITE, gzip.compress)
+    with pytest.raises(FetchError, match=f"^{reason}$"):
+        fetch(archive, f"http://a.org/{path}", most_bytes=1000)
+
+
+def test_a_record_longer_than_any_page_is_not_even_read(tmp_path):
+    archive = write(tmp_path / "x.warc", [record("http://a.org/", answer(bytes(3_000_000)))])
+    with pytest.raises(FetchError, match=r"^too_large$"):
+        fetch(archive, "http://a.org/", most_bytes=1000)
+
+
+def test_zstd_with_a_dictionary(tmp_path):
+    trained = zstd.train_dict([record(f"http://a.org/{n}", answer(b"x" * n)) for n in range(200)], 4096)
+    head = DICTIONARY + struct.pack("<I", len(trained.dict_content)) + trained.dict_content
+    frames = b"".join(zstd.compress(one, zstd_dict=trained) for one in SITE)
+    (tmp_path / "x.warc.zst").write_bytes(head + frames)
+    assert fetch(tmp_path / "x.warc.zst", "http://a.org/old").data == PAGE
+
+
+def test_mutated_archives_raise_reasons_alone(tmp_path):
     choice = random.Random(20261121)
-    cut = 0
+    outcomes = set()
     for _ in range(150):
-        data = bytearray(choice.choice(originals))
-        for _ in range(choice.randrange(1, 40)):
+        pack = choice.choice(list(PACKS.values()))
+        data = bytearray(b"".join(map(pack, SITE)))
+        for _ in range(choice.randrange(1, 30)):
             data[choice.randrange(len(data))] = choice.randrange(256)
-        (tmp_path / "x.warc").write_bytes(data[: choice.randrange(1, len(data))] if choice.random() < 0.5 else data)
-        _, tally = read(tmp_path / "x.warc")
-        cut += tally.counts["archives_cut"]
-    assert cut > 30
-
-
-def test_archives_are_found_by_a_star_and_in_order(tmp_path):
-    for name in ("b.warc.gz", "a.warc.gz", "c.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert find_archives(locate(f"{tmp_path}/*.warc.gz")) == [f"{tmp_path}/a.warc.gz", f"{tmp_path}/b.warc.gz"]
-    with pytest.raises(InputError, match="names no file"):
-        find_archives(locate(f"{tmp_path}/*.arc"))
+        (tmp_path / "x.warc").write_bytes(data)
+        try:
+            outcomes.add(fetch(tmp_path / "x.warc", "http://a.org/old").content_type)
+        except FetchError as error:
+            outcomes.add(error.reason)
+    assert {"text/html", "not_in_archive"} < outcomes

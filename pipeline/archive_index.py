@@ -1,0 +1,127 @@
+"""Which addresses archives hold and where: a small Parquet table beside the shards, made once for each archive.
+
+With it the pages of one archive are cut into chunks that run side by side, and a rerun does not read it all again.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.errors import DatasetError
+from shards.location import Location
+
+SCHEMA = pa.schema(
+    {
+        "url": pa.string(),
+        "archive": pa.string(),
+        "offset": pa.int64(),
+        "length": pa.int64(),
+        "status": pa.int16(),
+        "target": pa.string(),
+        "page": pa.bool_(),
+    }
+)
+"""The fields of `Entry`; one row an address, those of pages first, in the order in which they are worked on."""
+SAYS = b"flamboyance"
+"""The key of the table's metadata under which counts and notes stand, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What lies at one address, and where: a row of the index."""
+
+    url: str
+    """Canonical."""
+    archive: str
+    """Path or address of the archive."""
+    offset: int
+    """First byte of its record there, or of the gzip member or zstd frame that holds the record."""
+    length: int
+    """Bytes of that."""
+    status: int
+    """Of the HTTP answer; 200 for what was stored without one."""
+    target: str = ""
+    """Where it redirects to, canonical, or empty."""
+    page: bool = False
+    """Whether it is a page to make a document of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveIndex:
+    """The index of one archive, or of the parts of many that a list of pages names."""
+
+    entries: Sequence[Entry]
+    """Those of pages first."""
+    counts: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+    """Where the archive is cut or broken."""
+    one_piece: str = ""
+    """The archive, if its records cannot be decompressed one by one: offsets are those in it once it is plain."""
+
+    @property
+    def pages(self) -> int:
+        return sum(entry.page for entry in self.entries)
+
+
+def index_name(archive: str, size: int) -> str:
+    """The name of the index of an archive of `size` bytes; one that grew gets another."""
+    return f"{hashlib.sha256(archive.encode()).hexdigest()[:16]}-{size}.parquet"
+
+
+def write_index(location: Location, index: ArchiveIndex) -> None:
+    says = {"counts": dict(index.counts), "notes": index.notes, "one_piece": index.one_piece, "pages": index.pages}
+    rows = [asdict(entry) for entry in index.entries]
+    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({SAYS: json.dumps(says).encode()}))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    location.write(buffer.getvalue())
+
+
+class IndexTable:
+    """An index as it is looked up in: rows are made entries when they are asked for."""
+
+    def __init__(self, table: pa.Table, says: Mapping[str, Any]) -> None:
+        self._table = table
+        self._rows = {str(url): row for row, url in enumerate(table["url"].to_pylist())}
+        self.counts: Mapping[str, int] = says["counts"]
+        self.notes: tuple[str, ...] = tuple(says["notes"])
+        self.one_piece: str = says["one_piece"]
+
+    def find(self, url: str) -> Entry | None:
+        row = self._rows.get(url)
+        return None if row is None else Entry(**self._table.slice(row, 1).to_pylist()[0])
+
+    def addresses(self, start: int, stop: int) -> list[str]:
+        """The addresses of the rows from `start` to before `stop`, in order."""
+        return list(self._rows)[start:stop]
+
+
+def read_index(location: Location) -> IndexTable:
+    """The index at `location`. Raises DatasetError if it is not there or is none."""
+    table = _open(location).read()
+    return IndexTable(table, _says(location, table.schema.metadata))
+
+
+def count_rows(location: Location) -> tuple[int, int]:
+    """How many pages and how many addresses the index at `location` has, by its metadata alone. Raises DatasetError."""
+    metadata = _open(location).metadata
+    return _says(location, metadata.metadata)["pages"], metadata.num_rows
+
+
+def _open(location: Location) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(location.path, filesystem=location.filesystem)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{location} cannot be read as an index of archives: {error}; delete it") from None
+
+
+def _says(location: Location, metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    if not metadata or SAYS not in metadata:
+        raise DatasetError(f"{location} is not an index of archives; delete it")
+    return json.loads(metadata[SAYS])

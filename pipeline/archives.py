@@ -1,0 +1,173 @@
+"""The archives of a run: which there are, an index of each, their pages in chunks, and the door to them in a task.
+
+    archives ─► one Ray task each: captures.py ─► index/*.parquet ─► rows of pages, chunk by chunk ─► warc.py
+
+The indexes lie in the output's folder, so that a rerun finds them, and a task finds pictures in all archives.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
+from typing import IO, cast
+
+import ray
+from ray.exceptions import RayTaskError
+
+from jobs.command import InputError
+from jobs.connect import connect, resolve
+from pipeline.archive_index import IndexTable, count_rows, index_name, read_index, write_index
+from pipeline.captures import index_archive
+from pipeline.fetch import FetchConfig
+from pipeline.members import compression_of, lay_out_plain
+from pipeline.ranges import is_web, open_file, open_ranges
+from pipeline.warc import Archive
+from shards.errors import DatasetError
+from shards.location import Location, locate
+
+INDEX = "index"
+"""The folder of the indexes, in that of the output."""
+TOGETHER = "together.json"
+"""Names the indexes of a run in which pictures of all its pages are looked for."""
+MOST_TOGETHER = 200_000
+"""Addresses of all archives of a run; if there are more, a page's pictures are looked for in its own archive alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How files on web servers are reached."""
+
+    fetch: FetchConfig
+    allow_network: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Pages of one index, those of the rows from `start` to before `stop`: what a chunk works on."""
+
+    index: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenArchive:
+    """A chunk's pages, and the door to them and to their pictures."""
+
+    addresses: Sequence[str]
+    door: Archive
+    counts: Mapping[str, int]
+    """What the first chunk of an archive says of all of it."""
+    notes: Sequence[str]
+
+
+def find_archives(patterns: str) -> list[str]:
+    """The archives that `patterns`, parted by commas, name; `*` stands for any part of a file's name.
+
+    On a web server, which does not list its files, a pattern is an address. Raises InputError for one that names none.
+    """
+    named = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
+    return [archive for pattern in named for archive in ([pattern] if is_web(pattern) else _find(pattern))]
+
+
+def _find(pattern: str) -> list[str]:
+    location = resolve("warc", pattern)
+    folder, _, name = location.path.rpartition("/")
+    before, star, after = name.partition("*")
+    if star:
+        files = Location(filesystem=location.filesystem, path=folder).files()
+        names = [file for file in files if file.startswith(before) and file.endswith(after)]
+    else:
+        names = [name] if location.exists() else []
+    if not names:
+        raise InputError(f"warc {location} names no file")
+    return [str(Location(filesystem=location.filesystem, path=f"{folder}/{name}")) for name in names]
+
+
+def list_archives(archives: Sequence[str], output: Location, access: Access) -> list[str]:
+    """The names of the indexes of `archives`; those that are not there yet are made, each by a task of Ray.
+
+    Raises InputError if an archive cannot be read.
+    """
+    try:
+        names = [index_name(archive, _size(archive, access)) for archive in archives]
+    except DatasetError as error:
+        raise InputError(str(error)) from None
+    standing = set((output / INDEX).files())
+    missing = [(archive, name) for archive, name in zip(archives, names, strict=True) if name not in standing]
+    if missing:
+        connect()
+        make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
+        _finish([make.remote(archive, output / INDEX / name, access) for archive, name in missing])
+    rows = sum(count_rows(output / INDEX / name)[1] for name in names)
+    together = names if rows <= MOST_TOGETHER else []
+    (output / INDEX / TOGETHER).write(json.dumps(together).encode())
+    return names
+
+
+def _size(archive: str, access: Access) -> int:
+    if not is_web(archive):
+        return locate(archive).size()
+    with open_file(archive, access.fetch, access.allow_network) as file:
+        return file.seek(0, 2)
+
+
+def _make_index(archive: str, location: Location, access: Access) -> None:
+    with open_file(archive, access.fetch, access.allow_network) as file:
+        write_index(location, index_archive(file, archive))
+
+
+def _finish(tasks: Sequence["ray.ObjectRef[None]"]) -> None:
+    try:
+        ray.get(list(tasks))
+    except RayTaskError as error:
+        if isinstance(error.cause, DatasetError):
+            raise InputError(str(error.cause)) from None
+        raise
+
+
+def cut_rows(names: Sequence[str], output: Location, size: int, limit: int | None) -> tuple[list[Rows], int]:
+    """The pages of the indexes `names`, at most `limit` of each, in runs of `size`; and how many there are in all.
+
+    An index without pages has one run without any, so that what is said of its archive is said.
+    """
+    runs, pages = list[Rows](), 0
+    for name in names:
+        number, _ = count_rows(output / INDEX / name)
+        pages += number
+        kept = number if limit is None else min(limit, number)
+        runs += [Rows(index=name, start=start, stop=min(start + size, kept)) for start in range(0, max(kept, 1), size)]
+    return runs, pages
+
+
+@asynccontextmanager
+async def open_archive(rows: Rows, output: Location, access: Access) -> AsyncGenerator[OpenArchive]:
+    """The pages in `rows` and the door to their archive, on the running event loop."""
+    folder = output / INDEX
+    own = read_index(folder / rows.index)
+    async with open_ranges(access.fetch, access.allow_network) as ranges:
+        with NamedTemporaryFile() as copy:
+            if own.one_piece:
+                await asyncio.to_thread(_lay_out, own.one_piece, cast(IO[bytes], copy), access)
+                ranges.replace(own.one_piece, copy.name)
+            yield OpenArchive(
+                addresses=own.addresses(rows.start, rows.stop),
+                door=Archive([own, *_others(folder, rows.index)], ranges),
+                counts=own.counts if rows.start == 0 else {},
+                notes=own.notes if rows.start == 0 else (),
+            )
+
+
+def _lay_out(archive: str, copy: IO[bytes], access: Access) -> None:
+    with open_file(archive, access.fetch, access.allow_network) as file:
+        lay_out_plain(file, compression_of(file), copy, damages=[])
+    copy.flush()
+
+
+def _others(folder: Location, own: str) -> list[IndexTable]:
+    """The other indexes of the run, but for those of archives that would have to be decompressed whole."""
+    together = json.loads((folder / TOGETHER).read()) if (folder / TOGETHER).exists() else []
+    others = [read_index(folder / name) for name in together if name != own]
+    return [index for index in others if not index.one_piece]
