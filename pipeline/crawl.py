@@ -6,7 +6,7 @@ way at once on one event loop; their documents leave in the order in which the p
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,14 +14,17 @@ from weakref import WeakValueDictionary
 
 from pipeline.addresses import canonical
 from pipeline.assemble import assemble, refusal, wanted_images
-from pipeline.door import Door, FetchError
+from pipeline.careful import Crashed, careful_calls
+from pipeline.door import Door, Fetched, FetchError
 from pipeline.extract import extract
-from pipeline.images import ImageConfig, Picture, fetch_picture
+from pipeline.images import Decode, ImageConfig, Picture, decode_carefully, fetch_picture, make_frame_in_pool
 from pipeline.ledger import Outcome, Record
 from pipeline.page import ImageReference, Page
 
 WINDOW = 64
 """Pages under way at once; the next one begins when the first of them is written, so memory stays bounded."""
+PICTURES = 256
+"""Pictures under way at once, from the request to the decoded frame."""
 HTML = ("text/html", "application/xhtml+xml")
 Value = TypeVar("Value")
 FetchImage = Callable[[ImageReference], Coroutine[Any, Any, Picture | str]]
@@ -44,22 +47,46 @@ class CrawlRules:
     """Links to addresses that begin with one of these are kept."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What works on strangers' bytes in native code, which a crash may end: here, or in a process apart."""
+
+    extract: Callable[[Fetched], Awaitable[Page]]
+    decode: Decode
+
+
 def crawl_pages(
-    addresses: Iterable[str], pages: Door, images: Door, *, runner: asyncio.Runner, rules: CrawlRules
+    addresses: Iterable[str],
+    pages: Door,
+    images: Door,
+    *,
+    runner: asyncio.Runner,
+    rules: CrawlRules,
+    careful: bool = False,
 ) -> Iterator[Outcome]:
-    """What comes of the pages at `addresses`, in that order; the doors live on the loop of `runner`."""
-    fetch_image = _each_once(images, rules)
-    work = (_work_on_address(address, pages, fetch_image, rules) for address in addresses)
-    return in_order(runner, work, WINDOW)
+    """What comes of the pages at `addresses`, in that order; the doors live on the loop of `runner`.
+
+    With `careful`, a page or a picture that crashes what reads it is dropped as `crashed`.
+    """
+    with _tools(careful) as tools:
+        fetch_image = _each_once(images, rules, tools.decode)
+        work = (_work_on_address(address, pages, fetch_image, rules, tools) for address in addresses)
+        yield from in_order(runner, work, WINDOW)
 
 
 def crawl_found_pages(
-    found: Iterable[tuple[str, Page]], images: Door, *, runner: asyncio.Runner, rules: CrawlRules
+    found: Iterable[tuple[str, Page]],
+    images: Door,
+    *,
+    runner: asyncio.Runner,
+    rules: CrawlRules,
+    careful: bool = False,
 ) -> Iterator[Outcome]:
     """What comes of pages that are extracted already, each with the address that names it, in that order."""
-    fetch_image = _each_once(images, rules)
-    work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
-    return in_order(runner, work, WINDOW)
+    with _tools(careful) as tools:
+        fetch_image = _each_once(images, rules, tools.decode)
+        work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
+        yield from in_order(runner, work, WINDOW)
 
 
 @contextmanager
@@ -88,32 +115,55 @@ async def _result(task: asyncio.Task[Value]) -> Value:
     return await task
 
 
-def _each_once(images: Door, rules: CrawlRules) -> FetchImage:
+@contextmanager
+def _tools(careful: bool) -> Generator[Tools]:
+    if not careful:
+        yield Tools(extract=_extract, decode=make_frame_in_pool)
+        return
+    with careful_calls() as call:
+
+        async def extract_carefully(answer: Fetched) -> Page:
+            return await asyncio.to_thread(call, extract, answer.data, answer.url, answer.content_type)
+
+        yield Tools(extract=extract_carefully, decode=decode_carefully(call))
+
+
+async def _extract(answer: Fetched) -> Page:
+    return extract(answer.data, answer.url, answer.content_type)
+
+
+def _each_once(images: Door, rules: CrawlRules, decode: Decode) -> FetchImage:
     """A function that gets a picture; pages that are under way together and name the same one get it once."""
     under_way = WeakValueDictionary[tuple[str, ...], asyncio.Task[Picture | str]]()
+    room = asyncio.Semaphore(PICTURES)
+
+    async def fetch(addresses: tuple[str, ...]) -> Picture | str:
+        async with room:
+            return await fetch_picture(images, addresses, rules.image_bytes, rules.image, decode)
 
     async def fetch_image(reference: ImageReference) -> Picture | str:
         addresses = (reference.url, *reference.alternatives)
         task = under_way.get(addresses)
         if task is None:
-            task = asyncio.create_task(fetch_picture(images, addresses, rules.image_bytes, rules.image))
-            under_way[addresses] = task
+            task = under_way[addresses] = asyncio.create_task(fetch(addresses))
         return await task
 
     return fetch_image
 
 
-async def _work_on_address(address: str, pages: Door, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:
+async def _work_on_address(
+    address: str, pages: Door, fetch_image: FetchImage, rules: CrawlRules, tools: Tools
+) -> Outcome:
     record = Record(address)
     try:
         answer = await pages.fetch(address, rules.page_bytes)
-    except FetchError as error:
+        if answer.content_type.partition(";")[0].strip().lower() not in HTML:
+            raise FetchError("not_html")
+        page = await tools.extract(answer)
+    except (FetchError, Crashed) as error:
         record.drop("page", error.reason)
         return Outcome(record=record)
-    if answer.content_type.partition(";")[0].strip().lower() not in HTML:
-        record.drop("page", "not_html")
-        return Outcome(record=record)
-    return await _work_on_page(record, extract(answer.data, answer.url, answer.content_type), fetch_image, rules)
+    return await _work_on_page(record, page, fetch_image, rules)
 
 
 async def _work_on_page(record: Record, page: Page, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 from pyarrow import fs
 from warcio.archiveiterator import ArchiveIterator
@@ -43,7 +43,7 @@ class Store:
         self._readers = [_open(segment) for segment in self._segments]
         self._places = dict[bytes, Place]()
         self._bodies = dict[str, tuple[Place, str, str]]()
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
         for number, reader in enumerate(self._readers):
             self._places |= {_hash(url): (number, offset) for url, offset in _records(reader)}
 
@@ -98,25 +98,24 @@ class Store:
 
     def _write(self, kind: str, url: str, fields: StatusAndHeaders, body: bytes, said: Mapping[str, str]) -> str:
         """Appends a record; returns its date."""
-        file = self._open_segment()
-        writer = WARCWriter(file, gzip=False, warc_version="1.1")
+        buffer = io.BytesIO()
+        writer = WARCWriter(buffer, gzip=False, warc_version="1.1")
         record = writer.create_warc_record(
             url, kind, payload=io.BytesIO(body), length=len(body), http_headers=fields, warc_headers_dict=dict(said)
         )
-        place = len(self._segments) - 1, file.tell()
         writer.write_record(record)
-        file.flush()
-        self._places[_hash(url)] = place
+        offset = _append(self._open_segment(), buffer.getbuffer())
+        self._places[_hash(url)] = len(self._segments) - 1, offset
         return record.rec_headers.get_header("WARC-Date")
 
-    def _open_segment(self) -> IO[bytes]:
+    def _open_segment(self) -> io.FileIO:
         if self._file and self._file.tell() >= self._segment_bytes:
             self._close_segment()
         if self._file is None:
             segment = self._folder / f"{secrets.token_hex(8)}.warc"
             path = Path(segment.path if segment.is_local else f"{self._scratch.name}/{segment.name}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("xb")
+            self._file = path.open("xb", buffering=0)
             self._segments.append(segment)
             self._readers.append(path.open("rb"))
         return self._file
@@ -127,13 +126,26 @@ class Store:
         os.fsync(self._file.fileno())
         self._file.close()
         if not (segment := self._segments[-1]).is_local:
-            fs.copy_files(self._file.name, segment.path, destination_filesystem=segment.filesystem)
+            fs.copy_files(str(self._file.name), segment.path, destination_filesystem=segment.filesystem)
         self._file = None
 
     def _read(self, place: Place) -> ArcWarcRecord:
         number, offset = place
         self._readers[number].seek(offset)
         return next(iter(ArchiveIterator(self._readers[number])))
+
+
+def _append(file: io.FileIO, data: memoryview) -> int:
+    """Writes all of `data` at the end of `file`, or, if the disk is full, nothing; returns where it begins."""
+    start = file.tell()
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError:
+        file.truncate(start)
+        file.seek(start)
+        raise
+    return start
 
 
 def _open(segment: Location) -> io.BufferedReader:

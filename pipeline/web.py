@@ -126,8 +126,14 @@ def _gather(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally)
     with on_a_loop(opening) as (runner, doors):
         tally.counts.update(doors.counts)
         tally.notes.extend(doors.notes)
-        addresses = chunk.asked(doors.addresses)
-        yield from crawl_pages(addresses, doors.pages, doors.images, runner=runner, rules=config.rules)
+        yield from crawl_pages(
+            chunk.asked(doors.addresses),
+            doors.pages,
+            doors.images,
+            runner=runner,
+            rules=config.rules,
+            careful=chunk.careful,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The store: what was put is found again, after a crash too; equal bodies lie there once; others can read it."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,23 @@ def test_segments_are_closed_when_they_are_large_and_read_by_others(tmp_path):
         with segment.open("rb") as file:
             named |= {record.rec_headers.get_header("WARC-Target-URI") for record in ArchiveIterator(file)}
     assert named == set(addresses)
+
+
+def test_a_full_disk_leaves_no_part_of_a_record(tmp_path):
+    """A file may not grow beyond 30,000 bytes here, which the system tells as it tells of a full disk."""
+    store = opened(tmp_path)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, most))
+    try:
+        store.put(
+            "http://x.org/0.jpg", Fetched(url="http://x.org/0.jpg", content_type="image/jpeg", data=bytes(20_000))
+        )
+        with pytest.raises(OSError, match="File too large"):
+            store.put("http://x.org/1.jpg", Fetched(url="http://x.org/1.jpg", content_type="x", data=b"1" * 20_000))
+        store.put("http://x.org/2.jpg", Fetched(url="http://x.org/2.jpg", content_type="image/jpeg", data=b"2" * 2_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    store.close()
+    again = opened(tmp_path)
+    assert [n for n in range(3) if again.get(f"http://x.org/{n}.jpg")] == [0, 2]
+    again.close()
