@@ -1,6 +1,6 @@
 """Bodies as they travel into bodies as they are: gzip, deflate, br and zstd, never more of them than is asked for.
 
-Compressed pieces go in, pieces of at most 64 KiB come out, one at a time; whoever reads them stops when it has
+Compressed pieces go in, pieces of about 64 KiB come out, one at a time; whoever reads them stops when it has
 enough, so that a bomb costs no more memory than the bound of its reader.
 """
 
@@ -41,7 +41,7 @@ class _Coding(Protocol):
     """One stream of one coding, as `zlib`, `brotli` and `zstd` have it, under the same names."""
 
     def decompress(self, data: bytes) -> bytes:
-        """At most PIECE bytes more; what `data` gives beyond that comes with the next calls."""
+        """About PIECE bytes at most (brotli: half as many again); what more `data` gives comes with the next calls."""
         ...
 
     @property
@@ -103,13 +103,17 @@ class _Brotli:
 
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
+        self._full = False
 
     def decompress(self, data: bytes) -> bytes:
-        return self._stream.process(data, output_buffer_limit=PIECE)
+        piece = self._stream.process(data, output_buffer_limit=PIECE)
+        self._full = len(piece) >= PIECE
+        return piece
 
     @property
     def needs_input(self) -> bool:
-        return self._stream.can_accept_more_data()
+        # As with zlib, all input may be consumed and more still come out.
+        return self._stream.can_accept_more_data() and not self._full
 
     @property
     def eof(self) -> bool:
@@ -159,7 +163,7 @@ class _Layer:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What `data` gives, piece by piece. Raises BodyError."""
         self._begun = self._begun or bool(data)
-        while True:
+        while data or not (self._stream.eof or self._stream.needs_input):
             if self._stream.eof and data:
                 self._begin_member()
             try:
@@ -167,8 +171,6 @@ class _Layer:
             except (zlib.error, brotli.error, ZstdError) as error:
                 raise BodyError("broken_body") from error
             data = self._stream.unused_data if self._stream.eof else b""
-            if not data and (self._stream.eof or self._stream.needs_input):
-                return
 
     def _begin_member(self) -> None:
         self._members += 1
@@ -194,7 +196,7 @@ class Unpacker:
         self._fed = self._given = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What `data` gives, in pieces of at most PIECE bytes if it was packed. Raises BodyError.
+        """What `data` gives, in pieces of about PIECE bytes if it was packed. Raises BodyError.
 
         Nothing is unpacked ahead of whoever iterates.
         """

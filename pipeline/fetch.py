@@ -239,7 +239,8 @@ def fetcher_on_a_loop(
 
 
 def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
-    target = canonical(response.headers.get("Location", ""), url)
+    location = response.headers.get("Location", "")
+    target = canonical(location, url) if location else None
     if target is None:
         raise FetchError("bad_redirect")
     return target

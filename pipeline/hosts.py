@@ -35,15 +35,16 @@ class Host:
     crawl_delay: float = 0.0
     """What its robots.txt asks for, in seconds."""
     response_seconds: float = 0.0
-    """How long it lets one wait for an answer, each new answer counting as much as all before it."""
+    """How long it lets one wait for an answer: rises at once, and falls by half the way with each quicker one."""
     refusals: int = 0
     """How often in a row it said that it is asked too often."""
 
     def answered(self, seconds: float, *, well: bool) -> None:
         """Notes that an answer began after `seconds`. Errors are quick: they never make the pause shorter."""
-        smoothed = (self.response_seconds + seconds) / 2 if self.response_seconds else seconds
-        if well or smoothed > self.response_seconds:
-            self.response_seconds = smoothed
+        if seconds > self.response_seconds:
+            self.response_seconds = seconds
+        elif well:
+            self.response_seconds = (self.response_seconds + seconds) / 2
         if well:
             self.refusals = 0
 

@@ -1,10 +1,15 @@
 """A list of those who do not want to be asked: domains, with all below them, and single addresses."""
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.addresses import canonical
 from shards.location import Location
+
+REMARK = re.compile(r"(?:^|\s)#.*")
+"""A # within an address begins its fragment."""
+ENTRY = re.compile(r"(?P<address>https?://\S+)|(?:\*\.)?(?P<domain>[^\s/:@]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +33,30 @@ NOBODY = OptOut()
 
 def _parents(address: str) -> list[str]:
     """The host of `address` and the domains that it belongs to: a.b.org, b.org, org."""
-    labels = (urlsplit(address).hostname or "").rstrip(".").split(".")
+    labels = _host(address).split(".")
     return [".".join(labels[start:]) for start in range(len(labels))]
 
 
+def _host(address: str) -> str:
+    return (urlsplit(address).hostname or "").rstrip(".")
+
+
 def read_opt_out(location: Location) -> OptOut:
-    """The list in a text file: a domain or an http(s) address a line; blank lines and those after # say nothing.
+    """The list in a text file: a domain or an http(s) address a line; what follows # is a remark.
 
     Raises DatasetError if it cannot be read and ValueError, with its number, for a line that is neither.
     """
     domains, addresses = set[str](), set[str]()
     for number, line in enumerate(location.read().decode("utf-8-sig").splitlines(), 1):
-        entry = line.partition("#")[0].strip() if not line.lstrip().startswith(("http:", "https:")) else line.strip()
-        address = canonical(entry if "://" in entry else f"http://{entry.removeprefix('*.')}/") if entry else None
-        if entry and (address is None or ("://" not in entry and urlsplit(address).path != "/")):
+        entry = REMARK.sub("", line).strip()
+        if not entry:
+            continue
+        found = ENTRY.fullmatch(entry)
+        address = canonical(found["address"] or f"http://{found['domain']}/") if found else None
+        if not found or not address:
             raise ValueError(f"line {number} of {location} is {entry!r}; it must be a domain or an http(s) address")
-        if address and "://" in entry:
+        if found["address"]:
             addresses.add(address)
-        elif address:
-            domains.add((urlsplit(address).hostname or "").rstrip("."))
+        else:
+            domains.add(_host(address))
     return OptOut(domains=frozenset(domains), addresses=frozenset(addresses))
