@@ -50,6 +50,8 @@ class Rows:
     index: str
     start: int
     stop: int
+    repeated: Sequence[int] = ()
+    """Rows among them that are left out, because an archive before has a page at the same address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class OpenArchive:
     addresses: Sequence[str]
     door: Archive
     counts: Mapping[str, int]
-    """What the first chunk of an archive says of all of it."""
+    """What is left out of the chunk, and, in the first one of an archive, what is to be said of all of it."""
     notes: Sequence[str]
 
 
@@ -134,12 +136,28 @@ def cut_rows(names: Sequence[str], output: Location, size: int, limit: int | Non
     An index without pages has one run without any, so that what is said of its archive is said.
     """
     runs, pages = list[Rows](), 0
+    repeated = _repeated(names, output)
     for name in names:
         number, _ = count_rows(output / INDEX / name)
         pages += number
         kept = number if limit is None else min(limit, number)
-        runs += [Rows(index=name, start=start, stop=min(start + size, kept)) for start in range(0, max(kept, 1), size)]
+        for start in range(0, max(kept, 1), size):
+            stop = min(start + size, kept)
+            left_out = [row for row in repeated.get(name, ()) if start <= row < stop]
+            runs.append(Rows(index=name, start=start, stop=stop, repeated=left_out))
     return runs, pages
+
+
+def _repeated(names: Sequence[str], output: Location) -> Mapping[str, list[int]]:
+    """The rows of pages that an index before has too, by the index; none if there are too many to compare."""
+    if sum(count_rows(output / INDEX / name)[1] for name in names) > MOST_TOGETHER:
+        return {}
+    seen, repeated = set[str](), dict[str, list[int]]()
+    for name in names:
+        addresses = read_index(output / INDEX / name).addresses(0, count_rows(output / INDEX / name)[0])
+        repeated[name] = [row for row, address in enumerate(addresses) if address in seen]
+        seen.update(addresses)
+    return repeated
 
 
 @asynccontextmanager
@@ -153,11 +171,22 @@ async def open_archive(rows: Rows, output: Location, access: Access) -> AsyncGen
                 await asyncio.to_thread(_lay_out, own.one_piece, cast(IO[bytes], copy), access)
                 ranges.replace(own.one_piece, copy.name)
             yield OpenArchive(
-                addresses=own.addresses(rows.start, rows.stop),
+                addresses=_addresses(own, rows),
                 door=Archive([own, *_others(folder, rows.index)], ranges),
-                counts=own.counts if rows.start == 0 else {},
+                counts=_counts(own, rows),
                 notes=own.notes if rows.start == 0 else (),
             )
+
+
+def _addresses(index: IndexTable, rows: Rows) -> list[str]:
+    repeated = set(rows.repeated)
+    addresses = enumerate(index.addresses(rows.start, rows.stop), rows.start)
+    return [address for row, address in addresses if row not in repeated]
+
+
+def _counts(index: IndexTable, rows: Rows) -> Mapping[str, int]:
+    repeated = {"archive_pages_repeated": len(rows.repeated)} if rows.repeated else {}
+    return {**(index.counts if rows.start == 0 else {}), **repeated}
 
 
 def _lay_out(archive: str, copy: IO[bytes], access: Access) -> None:
