@@ -65,7 +65,9 @@ def run(config: WebConfig) -> None:
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
     with network_when_needed(config, output.location) as network:
-        commits, known = _run_levels(output, config, listing, lambda: partial(_gather, config, _door(config, network)))
+        commits, known = _run_levels(
+            output, config, listing, lambda: partial(gather_chunk, config, _door(config, network))
+        )
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
@@ -121,7 +123,8 @@ def _next_runs(config: WebConfig, level: Sequence[str], commits: Sequence[Commit
     return runs_of(level[:room], config.chunk_pages)
 
 
-def _gather(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+def gather_chunk(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+    """What comes of the pages of `chunk`, which is the work of one task."""
     opening = config.source.open_doors(config, resolve("output", config.output), chunk.items, network)
     with on_a_loop(opening) as (runner, doors):
         tally.counts.update(doors.counts)

@@ -1,0 +1,186 @@
+"""What Ray, chunks and commits cost: `pipeline.web` over an archive, beside its stage functions in plain processes.
+
+Both work through the same chunks of the same archive, made of real pages under new addresses, the first pictures of
+each of which are real photographs. Speed is that between the end of the first chunk of the last worker and the end of
+the last chunk: without starting and without indexing the archive. Memory is that of the whole process tree, pages that
+processes share counted once (Linux, PSS).
+"""
+
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from benchmarks.pages import SavedPage, read_pages
+from benchmarks.report import machine
+from jobs.command import InputError, run_command
+from pipeline.assemble import wanted_images
+from pipeline.chunks import Chunk, do_chunk, name_chunks
+from pipeline.extract import extract
+from pipeline.network import closed_network
+from pipeline.web import WebConfig, gather_chunk
+from shards.location import locate
+from shards.manifest import COMMITS, read_commit
+
+CORES = len(os.sched_getaffinity(0))
+LEAST_EFFICIENCY = 0.7
+MOST_GROWTH = 1.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineEfficiencyConfig:
+    """A run of `benchmarks.pipeline_efficiency`."""
+
+    material: str = "../shared/material"
+    """Folder of real material, with pages/readability and images-captions/coco-by/images."""
+    output: str = "runs/pipeline_efficiency"
+    """Folder for the archive and the datasets; it must be absent or empty."""
+    pages: int = 2000
+    """Pages in the archive."""
+    images_per_page: int = 3
+    """Of the pictures of a page, so many lie in the archive."""
+    plain: bool = True
+    """Whether the plain processes run too; without them only Ray's speed and memory are told."""
+
+    def __post_init__(self) -> None:
+        for name in ("pages", "images_per_page"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
+
+
+def run(config: PipelineEfficiencyConfig) -> None:
+    """Makes the archive, runs both over it, and prints the figures as one line of JSON."""
+    folder = Path(config.output)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"output {folder} is not empty; give a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "pages.warc"
+    _write_archive(archive, config)
+    memory, piped = _run_pipeline(archive, folder / "piped")
+    figures: dict[str, object] = {"pages": config.pages, "pages_per_second": round(piped, 1)}
+    growth = _growth(memory)
+    figures["memory_growth"] = {"value": round(growth, 3), "must": f"<= {MOST_GROWTH}"}
+    figures["peak_megabytes"] = round(max(megabytes for _, megabytes in memory))
+    if config.plain:
+        plain = _run_plain(archive, folder)
+        figures["plain_pages_per_second"] = round(plain, 1)
+        figures["pipeline_efficiency"] = {"value": round(piped / plain, 3), "must": f">= {LEAST_EFFICIENCY}"}
+    print(json.dumps(figures | {"machine": machine()}))
+
+
+def _write_archive(archive: Path, config: PipelineEfficiencyConfig) -> None:
+    pages = read_pages(Path(config.material) / "pages" / "readability")
+    photographs = sorted((Path(config.material) / "images-captions" / "coco-by" / "images").iterdir())
+    bodies = itertools.cycle([photograph.read_bytes() for photograph in photographs])
+    with archive.open("wb") as file:
+        writer, written = WARCWriter(file, gzip=False), set[str]()
+        for page, address in itertools.islice(_copies(pages), config.pages):
+            _write(writer, address, "text/html", page.html)
+            for reference in wanted_images(extract(page.html, address), config.images_per_page):
+                if reference.url.startswith("http") and reference.url not in written:
+                    written.add(reference.url)
+                    _write(writer, reference.url, "image/jpeg", next(bodies))
+
+
+def _copies(pages: Sequence[SavedPage]) -> Iterator[tuple[SavedPage, str]]:
+    """The pages again and again, each time under other addresses."""
+    for number in itertools.count():
+        for place, page in enumerate(pages):
+            yield page, f"http://copy-{number}.example/{place}/{page.id}.html"
+
+
+def _write(writer: WARCWriter, url: str, content_type: str, body: bytes) -> None:
+    fields = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    headers = StatusAndHeaders("200 OK", fields, protocol="HTTP/1.1")
+    writer.write_record(
+        writer.create_warc_record(url, "response", payload=io.BytesIO(body), length=len(body), http_headers=headers)
+    )
+
+
+def _run_pipeline(archive: Path, output: Path) -> tuple[list[tuple[float, float]], float]:
+    """Memory over time as (seconds, megabytes), and pages a second, of `pipeline.web`."""
+    command = [sys.executable, "-m", "pipeline.web", "--warc", str(archive), "--output", str(output)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as job:
+        memory = _watch(psutil.Process(job.pid))
+    if job.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {job.returncode}")
+    commits = (output / COMMITS).iterdir()
+    done = sorted(
+        (path.stat().st_mtime, read_commit(locate(str(output)), path.stem).counts["pages"]) for path in commits
+    )
+    steady = [(at, megabytes) for at, megabytes in memory if done[0][0] <= at <= done[-1][0]]
+    return steady, _rate(done)
+
+
+def _watch(process: psutil.Process) -> list[tuple[float, float]]:
+    """The memory of `process` and all that it started, about once a second until it ends."""
+    seen = list[tuple[float, float]]()
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        bytes_now = 0
+        for member in [process, *process.children(recursive=True)]:
+            try:
+                bytes_now += member.memory_full_info().pss
+            except psutil.Error:
+                continue  # it ended in between
+        seen.append((time.time(), bytes_now / 1e6))
+        time.sleep(1)
+    return seen
+
+
+def _growth(memory: Sequence[tuple[float, float]]) -> float:
+    """The peak of the second half of the time over that of the first."""
+    middle = (memory[0][0] + memory[-1][0]) / 2
+    return max(size for at, size in memory if at > middle) / max(size for at, size in memory if at <= middle)
+
+
+def _run_plain(archive: Path, folder: Path) -> float:
+    """Pages a second of a plain process a core, which share the chunks."""
+    config = WebConfig(warc=str(archive), output=str(folder / "piped"))
+    chunks = name_chunks(config.source.list_pages(config, locate(config.output)).runs)
+    spawn = multiprocessing.get_context("spawn")
+    done: multiprocessing.Queue[tuple[float, int]] = spawn.Queue()
+    os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a task with one CPU
+    workers = [
+        spawn.Process(target=_do_chunks, args=(config, folder / f"plain-{place}", chunks[place::CORES], done))
+        for place in range(CORES)
+    ]
+    for worker in workers:
+        worker.start()
+    times = sorted(done.get(timeout=600) for _ in chunks)
+    for worker in workers:
+        worker.join()
+    return _rate(times)
+
+
+def _do_chunks(
+    config: WebConfig, folder: Path, chunks: Sequence[Chunk], done: "multiprocessing.Queue[tuple[float, int]]"
+) -> None:
+    output = locate(str(folder))
+    for chunk in chunks:
+        do_chunk(output, chunk, partial(gather_chunk, config, closed_network), again=False)
+        done.put((time.time(), read_commit(output, chunk.id).counts["pages"]))
+
+
+def _rate(done: Sequence[tuple[float, int]]) -> float:
+    """Pages a second between the first chunk of the last worker and the last chunk, from (end, pages) of each."""
+    return sum(pages for _, pages in done[CORES:]) / (done[-1][0] - done[CORES - 1][0])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return run_command(PipelineEfficiencyConfig, run, __doc__ or "", argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
