@@ -22,6 +22,7 @@ from pipeline.images import ImageConfig
 from pipeline.ledger import Outcome, Record
 from pipeline.mmc4 import HeldImages
 from pipeline.network import NetworkConfig, OpenNetwork, closed_network, network_when_needed
+from pipeline.opt_out import NOBODY, OptOut, read_opt_out
 from pipeline.page import Page
 from pipeline.summary import print_estimate, print_summary
 from shards.chunk import Tally
@@ -113,7 +114,8 @@ def run(config: InterleavedConfig) -> None:
     chunks = name_chunks(ranges(files, counted, config.chunk_pages, config.limit))
     with network_when_needed(config, output.location) as network:
         door = (lambda: closed_network) if config.images == "archive" else network
-        commits = run_chunks(output, chunks, lambda: partial(_gather, config, door()), config.retry_failed)
+        opt_out = read_opt_out(resolve("opt_out", config.opt_out)) if config.opt_out else NOBODY
+        commits = run_chunks(output, chunks, lambda: partial(_gather, config, opt_out, door()), config.retry_failed)
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
@@ -182,11 +184,16 @@ def _count(file: str, kind: Kind) -> tuple[int, str]:
         return -1, str(error)
 
 
-def _gather(config: InterleavedConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+def _gather(
+    config: InterleavedConfig, opt_out: OptOut, network: OpenNetwork, chunk: Chunk, tally: Tally
+) -> Iterator[Outcome]:
     (file, start, stop, note), *_ = chunk.items
     tally.notes.extend(filter(None, [note]))
-    held = HeldImages()
-    found = chunk.asked(read_interleaved(locate(file), config.kind, start, stop, held))
+    held = HeldImages(opt_out)
+    records = read_interleaved(locate(file), config.kind, start, stop, held)
+    # The sets were made before this list was: their pages stand under it as well.
+    willing = ((address, "opted_out" if opt_out.refuses(address) else page) for address, page in records)
+    found = chunk.asked(willing)
     with on_a_loop(network()) as (runner, web):
         doors = {"archive": held, "network": web, "both": FirstOf([held, web])}
         crawl = partial(

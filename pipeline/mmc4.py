@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from pipeline.door import Fetched, FetchError
 from pipeline.found import BadRecord, Found, address_of, english_page, image_at, parsed
+from pipeline.opt_out import NOBODY, OptOut
 from pipeline.page import Block, TextBlock
 from shards.errors import DatasetError
 from shards.location import Location
@@ -30,14 +31,17 @@ DAMAGE = (OSError, EOFError, pa.ArrowException, zipfile.BadZipFile, tarfile.TarE
 class HeldImages:
     """A door to the images that came with their pages."""
 
-    def __init__(self) -> None:
+    def __init__(self, opt_out: OptOut = NOBODY) -> None:
         self._held = dict[str, bytes]()
+        self._opt_out = opt_out
 
     def hold(self, url: str, data: bytes) -> None:
         self._held[url] = data
 
     async def fetch(self, url: str, most_bytes: int) -> Fetched:
-        """The image that was held for `url`. Raises FetchError: `not_in_archive`, `too_large`."""
+        """The image that was held for `url`. Raises FetchError: `opted_out`, `not_in_archive`, `too_large`."""
+        if self._opt_out.refuses(url):
+            raise FetchError("opted_out")
         data = self._held.get(url)
         if data is None:
             raise FetchError("not_in_archive")

@@ -101,6 +101,20 @@ def test_image_shards_of_mmc4_need_no_network(site, tmp_path):
     assert site.requests == []
 
 
+def test_those_who_opted_out_are_left_out_of_sets_that_hold_them(site, tmp_path):
+    held = {"matched_text_index": 1, "image_base64": base64.b64encode(picture("red")).decode()}
+    images = [held | {"raw_url": url} for url in ("http://willing.example/a.png", "http://cdn.shy.example/b.png")]
+    pages = ["http://willing.example/", "http://www.shy.example/", "http://willing.example/private"]
+    (tmp_path / "0.jsonl").write_text("".join(f"{mmc4_line(page, *images)}\n" for page in pages))
+    (tmp_path / "opt_out.txt").write_text("shy.example\nhttp://willing.example/private\n")
+    argv = ["--kind", "mmc4", "--input", str(tmp_path / "0.jsonl"), "--output", str(tmp_path / "out"), *LOOPBACK]
+    assert interleaved.main([*argv, "--images", "archive", "--opt_out", str(tmp_path / "opt_out.txt")]) == 0
+    dataset = open_dataset(str(tmp_path / "out"))
+    (document,) = dataset.documents()
+    assert [media.url for media in document.media] == ["http://willing.example/a.png"]
+    assert dataset.manifest.drops == {"page_opted_out": 2, "image_opted_out": 1}
+
+
 def test_a_limit_reads_the_first_pages_and_the_whole_goes_on_from_there(site, tmp_path, capsys):
     site.file("/a.png", picture("red"))
     write_obelics(tmp_path / "train-0.parquet", site.url, 6)
