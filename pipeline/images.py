@@ -148,25 +148,14 @@ async def fetch_picture(
 
 
 async def _bytes_at(door: Door, address: str, most_bytes: int) -> tuple[str, bytes]:
-    """What lies at `address`, and its name."""
-    if address.startswith("data:"):
-        return _held(address, most_bytes)
-    return address, (await door.fetch(address, most_bytes)).data
-
-
-def _held(address: str, most_bytes: int) -> tuple[str, bytes]:
-    """The picture in a `data:` address, named by its hash instead of by itself. Raises ImageError."""
+    """What lies at `address`, and its name: a `data:` address is named by its hash instead of by itself."""
+    if not address.startswith("data:"):
+        return address, (await door.fetch(address, most_bytes)).data
     held = data_image(address, most_bytes)
     if held is None:
         raise ImageError("not_an_image")
     media_type, data = held
     return f"data:{media_type};sha256,{hashlib.sha256(data).hexdigest()}", data
-
-
-def picture_in_page(address: str, most_bytes: int, config: ImageConfig) -> Picture:
-    """The picture of a `data:` address. Raises ImageError."""
-    name, data = _held(address, most_bytes)
-    return Picture(url=name, frame=make_frame(data, config))
 
 
 @cache
