@@ -56,6 +56,8 @@ TURNS = {
 }
 """What makes a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4)."""
 QUARTER_TURNS = (5, 6, 7, 8)
+PILLOW_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow refuses larger images, and frames of a GIF that grow larger, as bombs."""
 MOST_ADDRESSES = 3
 """Of the addresses that a page gives for one picture, so many are tried."""
 
@@ -74,7 +76,7 @@ class ImageConfig:
     min_colour_spread: float = 2.0
     """Least standard deviation of a channel, of 127.5; below it an image counts as a single colour."""
     max_pixels: int = 100_000_000
-    """Largest image that is decoded, in pixels, by its header."""
+    """Largest image that is decoded, in pixels, by its header; at most 178,956,970, where Pillow stops."""
     max_frames: int = 1000
     """Longest animation of which the first frame is taken, in frames."""
     max_scans: int = 100
@@ -90,6 +92,8 @@ class ImageConfig:
         for name in ("min_side", "max_pixels", "max_frames", "max_scans", "store_side"):
             if getattr(self, name) < 1:
                 raise ValueError(f"image.{name} is {getattr(self, name)}; it must be 1 or greater")
+        if self.max_pixels > PILLOW_PIXELS:
+            raise ValueError(f"image.max_pixels is {self.max_pixels}; it must be at most {PILLOW_PIXELS}")
         if self.max_aspect < 1:
             raise ValueError(f"image.max_aspect is {self.max_aspect}; it must be 1 or greater")
         if not 1 <= self.quality <= 95:
@@ -239,7 +243,7 @@ def _shown(image: Image.Image, side: int, orientation: int) -> Image.Image:
     profile = image.info.get("icc_profile")
     scale = min(1.0, side / min(image.size))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    # Hamming is as sharp as bicubic when it makes smaller, at half the cost.
+    # Hamming leaves as much contrast between neighbours as bicubic does, in two thirds of the time.
     shown = srgb_on_white(even(image).resize(size, Image.Resampling.HAMMING), profile)
     return shown.transpose(TURNS[orientation]) if orientation in TURNS else shown
 

@@ -345,7 +345,10 @@ def test_mutated_images_give_a_frame_or_a_reason(material: Path):
     assert {"broken_image"} <= reasons <= REASONS
 
 
-@pytest.mark.parametrize(("field", "value"), [("min_side", 0), ("max_frames", 0), ("max_aspect", 0.5), ("quality", 96)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("min_side", 0), ("max_frames", 0), ("max_pixels", 200_000_000), ("max_aspect", 0.5), ("quality", 96)],
+)
 def test_a_config_that_cannot_work_is_refused(field, value):
     with pytest.raises(ValueError, match=rf"image\.{field} is {value}"):
         ImageConfig(**{field: value})
