@@ -102,7 +102,7 @@ def list_archives(archives: Sequence[str], output: Location, access: Access) -> 
     if missing:
         connect()
         make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
-        _finish([make.remote(archive, output / INDEX / name, access) for archive, name in missing])
+        finish_tasks([make.remote(archive, output / INDEX / name, access) for archive, name in missing])
     rows = sum(count_rows(output / INDEX / name)[1] for name in names)
     together = names if rows <= MOST_TOGETHER else []
     (output / INDEX / TOGETHER).write(json.dumps(together).encode())
@@ -121,7 +121,8 @@ def _make_index(archive: str, location: Location, access: Access) -> None:
         write_index(location, index_archive(file, archive))
 
 
-def _finish(tasks: Sequence["ray.ObjectRef[None]"]) -> None:
+def finish_tasks(tasks: Sequence["ray.ObjectRef[None]"]) -> None:
+    """Waits for `tasks` of Ray. Raises InputError for one that could not read its file."""
     try:
         ray.get(list(tasks))
     except RayTaskError as error:

@@ -16,12 +16,15 @@ from warcio.statusandheaders import StatusAndHeaders, StatusAndHeadersParser, St
 from pipeline.members import BLOCK, Compression, DamagedError, Member, read_members
 
 T = TypeVar("T")
-BEGINNING = re.compile(rb"WARC/\d|(?:https?|filedesc)://\S.* \d+\.\d+\.\d+\.\d+ \d{8,14} ")
+BEGINNING = re.compile(
+    rb"WARC/\d|(?:filedesc|https?|ftp|dns|whois|gopher|mailto|news):\S.* \d+\.\d+\.\d+\.\d+ (?:\d{8,14}|null) "
+)
 """How the first line of a record begins: the version of a WARC, or the address, machine and date of an ARC."""
 MOST_LINE_BYTES = 65536
 MOST_HEAD_BYTES = 1_048_576
 """All header lines of a record, or of the HTTP answer in it."""
-ARC_LINE = re.compile(r"(?P<url>\S.*) [\d.]+ \d{8,14} (?P<type>\S*).* (?P<length>\d+)")
+EMPTY_LINE = re.compile(rb"\n\s*\n\Z")
+ARC_LINE = re.compile(r"(?P<url>\S.*) [\d.]+ \w{4,14} (?P<type>\S*).* (?P<length>\d+)")
 """What an ARC says of a record: address, machine, date, type, in version 2 five fields more, and the length."""
 MOST_ARC_LINE_BYTES = 8192
 
@@ -69,14 +72,14 @@ def read_record(stream: IO[bytes]) -> Record:
 
 
 def _read_record(line: bytes, stream: IO[bytes]) -> Record:
-    if line.startswith(b"WARC/"):
-        return _warc_record(line, stream)
-    return _arc_record(line, stream)
+    if not BEGINNING.match(line):
+        raise DamagedError(f"no record begins with {line[:60]!r}")
+    return _warc_record(line, stream) if line.startswith(b"WARC/") else _arc_record(line, stream)
 
 
 def _warc_record(line: bytes, stream: IO[bytes]) -> Record:
     head = line + read_head(stream)
-    if not head.endswith((b"\n\r\n", b"\n\n")):
+    if not EMPTY_LINE.search(head):
         raise CutError("header lines without end")
     try:
         headers = StatusAndHeadersParser(["WARC/"]).parse(io.BytesIO(head))

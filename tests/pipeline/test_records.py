@@ -110,6 +110,9 @@ def test_arc_of_both_versions():
     found, damages = read(first)
     assert [url for url, _, _ in found] == ["filedesc://x.arc", "http://a.org/a%20b.html"]
     assert damages == []
+    packed = gzip.compress(ARC + b"dns:a.org 127.0.0.1 20080430204825 text/dns 0\n\n")
+    with pytest.raises(UnalignedError):
+        read(packed)
     fields = b"http://a.org/ 127.0.0.1 19961104142103 text/html 200 fac069 - 209 x.arc %d\n" % len(block)
     found, damages = read(ARC + fields + block + b"\n")
     assert [url for url, _, _ in found] == ["filedesc://x.arc", "http://a.org/"]

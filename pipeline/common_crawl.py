@@ -1,0 +1,105 @@
+"""Pages of Common Crawl by its columnar index: the rows that pass a filter say where in which archive each page lies.
+
+    cc-index-table.paths.gz ─► one Ray task for each Parquet file: rows that pass ─► index/*.parquet ─► chunks
+
+What comes out are indexes as of archives.py: from there on a page of Common Crawl is one of an archive.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+from jobs.command import InputError
+from jobs.connect import connect
+from pipeline.addresses import canonical
+from pipeline.archive_index import ArchiveIndex, Entry, count_rows, write_index
+from pipeline.archives import INDEX, Access, finish_tasks
+from pipeline.index_filter import parse_filter
+from pipeline.ranges import open_file
+from shards.errors import DatasetError
+from shards.location import Location
+
+BASE = "https://data.commoncrawl.org/"
+PLACE = ("url", "warc_filename", "warc_record_offset", "warc_record_length")
+"""Columns that say where a page lies (https://commoncrawl.org/columnar-index)."""
+COLUMNS = (
+    *PLACE,
+    "url_host_name", "url_host_tld", "url_host_registered_domain", "url_protocol", "url_path", "url_query",
+    "fetch_time", "fetch_status", "content_digest", "content_mime_type", "content_mime_detected", "content_charset",
+    "content_languages", "content_truncated",
+)  # fmt: skip
+"""Columns that a filter may name."""
+PAGES = "fetch_status = 200 and content_mime_detected in ('text/html', 'application/xhtml+xml')"
+"""Passes what can be a page at all."""
+MOST_PATHS = 10_000_000
+"""Bytes of the list of an index's files, decompressed."""
+
+
+def index_common_crawl(
+    crawl: str, condition: str, base: str, output: Location, access: Access, limit: int | None
+) -> list[str]:
+    """The names of the indexes, in the folder of `output`, of the pages of `crawl` that pass `condition`.
+
+    With a limit, no more of the crawl's index is read than is needed for so many pages. Raises InputError if the
+    crawl's index cannot be read.
+    """
+    parts = [f"{base}{path}" for path in _read_paths(f"{base}crawl-data/{crawl}/cc-index-table.paths.gz", access)]
+    names = [f"{hashlib.sha256(f'{part} {condition}'.encode()).hexdigest()[:16]}.parquet" for part in parts]
+    if limit is None:
+        _make_indexes(parts, names, condition, base, output, access)
+        return names
+    used, pages = list[str](), 0
+    for part, name in zip(parts, names, strict=True):
+        if pages >= limit:
+            break
+        _make_indexes([part], [name], condition, base, output, access)
+        used.append(name)
+        pages += count_rows(output / INDEX / name)[0]
+    return used
+
+
+def _read_paths(uri: str, access: Access) -> list[str]:
+    """The Parquet files of the part of a crawl's index that lists pages. Raises InputError."""
+    try:
+        with open_file(uri, access.fetch, access.allow_network) as file:
+            text = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(file.read(MOST_PATHS), MOST_PATHS).decode()
+    except (DatasetError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(f"{uri}, the list of the crawl's index, cannot be read: {error}") from None
+    paths = [line.strip() for line in text.splitlines() if "/subset=warc/" in line]
+    if not paths:
+        raise InputError(f"{uri} names no file of an index")
+    return paths
+
+
+def _make_indexes(
+    parts: Sequence[str], names: Sequence[str], condition: str, base: str, output: Location, access: Access
+) -> None:
+    standing = set((output / INDEX).files())
+    missing = [(part, name) for part, name in zip(parts, names, strict=True) if name not in standing]
+    if missing:
+        connect()
+        make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
+        finish_tasks([make.remote(part, condition, base, output / INDEX / name, access) for part, name in missing])
+
+
+def _make_index(part: str, condition: str, base: str, location: Location, access: Access) -> None:
+    """Writes to `location` the index of the pages that the Parquet file `part` lists and that pass `condition`."""
+    passing = parse_filter(PAGES, COLUMNS)
+    if condition:
+        passing = passing & parse_filter(condition, COLUMNS)
+    try:
+        with open_file(part, access.fetch, access.allow_network, read_ahead=0) as file:
+            table = pq.read_table(file, columns=list(PLACE), filters=passing)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetError(f"{part} cannot be read as an index of Common Crawl: {error}") from None
+    entries = dict[str, Entry]()
+    for url, archive, offset, length in zip(*(table[name].to_pylist() for name in PLACE), strict=True):
+        address = canonical(url)
+        if address:
+            place = {"archive": f"{base}{archive}", "offset": offset, "length": length}
+            entries.setdefault(address, Entry(url=address, status=200, page=True, **place))
+    write_index(location, ArchiveIndex(entries=list(entries.values()), counts={"index_rows": table.num_rows}))
