@@ -1,0 +1,76 @@
+"""A chunk done again: what may pass is asked for once more, what had come stays, and nothing gets worse."""
+
+import pytest
+
+from pipeline.ledger import Ledger, Outcome, Record, ledger_of, read_ledger, write_ledger
+from pipeline.retry import merge_outcomes, places_to_retry
+from shards.chunk import Tally
+from shards.document import Document, Frame, Media
+from shards.errors import DatasetError
+from shards.location import locate
+from shards.manifest import Commit
+
+FRAME = Frame(data=b"jpeg", format="jpg", width=80, height=70)
+
+
+def document(name: str, images: int = 1) -> Document:
+    return Document(key=name, source=name, blocks=tuple(Media(kind="image", frames=(FRAME,)) for _ in range(images)))
+
+
+def record(page: str, *reasons: str, key: str = "") -> Record:
+    """A page of whose pictures each was kept, or dropped for a reason."""
+    made = Record(page, key)
+    for number, reason in enumerate(reasons):
+        made.drop("image", reason, f"http://x.org/{number}.jpg")
+    made.keep("page")
+    return made
+
+
+def test_records_are_read_as_they_were_written(tmp_path):
+    records = [record("http://x.org/a", "", "timeout", key="a"), record("http://x.org/a", "small_side")]
+    tally = Tally()
+    ledger = Ledger(tally)
+    for each in records:
+        ledger.add(each)
+    write_ledger(ledger_of(locate(str(tmp_path)), "00", 2), ledger)
+    commit = Commit(chunk="00", shards=(), counts={}, drops={}, generation=2)
+    assert read_ledger(locate(str(tmp_path)), commit) == records
+    assert dict(tally.counts) == {"images": 1, "pages": 2}
+    assert dict(tally.drops) == {"image_timeout": 1, "image_small_side": 1}
+
+
+def test_what_may_pass_is_asked_for_again_and_what_was_refused_is_not():
+    reasons = ("", "deferred", "http_404", "http_503", "robots", "robots_unavailable", "small_side", "header_noai")
+    assert places_to_retry([record("http://x.org/", reason) for reason in reasons]) == {1, 3, 5}
+
+
+def test_the_order_stays_and_only_what_is_better_takes_a_place():
+    before = [
+        record("whole", "", key="whole"),
+        record("better", "", "timeout", key="better"),
+        record("worse", "", "", "deferred", key="worse"),
+        record("gone", "http_404"),
+        record("late", "timeout"),
+        record("last", "", key="last"),
+    ]
+    held = [document("whole"), document("better"), document("worse", 2), document("last")]
+    fresh = [
+        Outcome(record=record("better", "", "", key="better"), document=document("better", 2)),
+        Outcome(record=record("worse", "timeout", "timeout", "", key="worse"), document=document("worse", 1)),
+        Outcome(record=record("late", "", key="late"), document=document("late")),
+    ]
+    merged = list(merge_outcomes(before, iter(held), iter(fresh)))
+    found = [outcome.document for outcome in merged if outcome.document]
+    assert [(each.key, len(each.media)) for each in found] == [
+        ("whole", 1),
+        ("better", 2),
+        ("worse", 2),
+        ("late", 1),
+        ("last", 1),
+    ]
+    assert [outcome.record for outcome in merged][2] == before[2]
+
+
+def test_a_ledger_that_is_not_that_of_the_documents_is_refused():
+    with pytest.raises(DatasetError, match="does not name its document stray"):
+        list(merge_outcomes([record("a", "", key="a")], iter([document("a"), document("stray")]), iter(())))
