@@ -99,7 +99,7 @@ class Wanted:
     """Of a longer body the beginning is taken, instead of nothing."""
 
 
-Ask = Callable[[str, Wanted], Awaitable[Fetched | str]]
+Ask = Callable[[URL, Wanted], Awaitable[Fetched | URL]]
 """One request: what came, or the address that it redirects to. Raises FetchError."""
 
 
@@ -124,7 +124,8 @@ class Fetcher:
         """
         fields = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
         answer = await self._persist(url, self._ask_politely, Wanted(most_bytes=length, fields=fields, status=206))
-        if not any(name == "Content-Range" and value.startswith(f"bytes {start}-") for name, value in answer.headers):
+        given = next((value for name, value in answer.headers if name.lower() == "content-range"), "")
+        if not given.startswith(f"bytes {start}-"):
             raise FetchError("no_range")
         return answer
 
@@ -137,16 +138,17 @@ class Fetcher:
 
     async def _persist(self, url: str, ask: Ask, wanted: Wanted) -> Fetched:
         """What `ask` gives for `url`, tried again while the failure can pass."""
+        address = _parse(url)
         for attempt in range(self._config.retries):
             try:
-                return await self._follow(url, ask, wanted)
+                return await self._follow(address, ask, wanted)
             except FetchError as error:
                 if error.reason not in RETRIED:
                     raise
             await asyncio.sleep(2**attempt * random.uniform(0.5, 1.0))
-        return await self._follow(url, ask, wanted)
+        return await self._follow(address, ask, wanted)
 
-    async def _follow(self, url: str, ask: Ask, wanted: Wanted) -> Fetched:
+    async def _follow(self, url: URL, ask: Ask, wanted: Wanted) -> Fetched:
         """What `ask` gives for `url` or for the address that it redirects to."""
         for _ in range(self._config.redirects + 1):
             answer = await ask(url, wanted)
@@ -155,19 +157,17 @@ class Fetcher:
             url = answer
         raise FetchError("too_many_redirects")
 
-    async def _ask_politely(self, url: str, wanted: Wanted) -> Fetched | str:
+    async def _ask_politely(self, url: URL, wanted: Wanted) -> Fetched | URL:
         """One request, unless the site minds."""
-        if canonical(url) is None:
-            raise FetchError("bad_address")
-        if self._opt_out.refuses(url):
+        if self._opt_out.refuses(str(url)):
             raise FetchError("opted_out")
         rules = await self._robots.of(url)
-        if not rules.allow(url):
+        if not rules.allow(str(url)):
             raise FetchError("robots")
         self._hosts.of(url).crawl_delay = rules.crawl_delay
         return await self._request(url, wanted)
 
-    async def _request(self, url: str, wanted: Wanted) -> Fetched | str:
+    async def _request(self, url: URL, wanted: Wanted) -> Fetched | URL:
         """One request, when it is its host's turn."""
         host = self._hosts.of(url)
         async with self._hosts.turn(host):
@@ -182,23 +182,23 @@ class Fetcher:
                 host.answered(time.monotonic() - started, well=False)
                 raise FetchError(reason_of(error)) from error
 
-    def _open(self, url: str, host: Host, wanted: Wanted) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        # A connection that nobody waits for would lie open, and there are more hosts than a process may have files.
-        fields = wanted.fields if host.waiting > 1 or wanted.beginning else {**wanted.fields, "Connection": "close"}
-        return self._session.get(URL(url, encoded=True), headers=fields, allow_redirects=False)
+    def _open(self, url: URL, host: Host, wanted: Wanted) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        fields = wanted.fields if self._hosts.keeps_open(host) else {**wanted.fields, "Connection": "close"}
+        return self._session.get(url, headers=fields, allow_redirects=False)
 
-    async def _read(self, response: aiohttp.ClientResponse, url: str, host: Host, wanted: Wanted) -> Fetched | str:
+    async def _read(self, response: aiohttp.ClientResponse, url: URL, host: Host, wanted: Wanted) -> Fetched | URL:
         if response.status in REDIRECTS:
             return _redirect_target(response, url)
         if response.status in BUSY:
             host.refused(retry_after(response.headers.get("Retry-After")))
         if response.status != wanted.status:
-            raise FetchError(f"http_{response.status}")
+            whole_for_part = (response.status, wanted.status) == (200, 206)
+            raise FetchError("no_range" if whole_for_part else f"http_{response.status}")
         directive = robots.refusal(response.headers.getall("X-Robots-Tag", []))
         if directive and not wanted.beginning:  # robots.txt itself is for robots, whatever its fields say
             raise FetchError(f"header_{directive}")
         return Fetched(
-            url=url,
+            url=str(url),
             content_type=response.headers.get("Content-Type", ""),
             data=await _read_body(response, wanted, self._config.compression_ratio),
             headers=tuple(response.headers.items()),
@@ -238,24 +238,33 @@ def fetcher_on_a_loop(
             runner.run(door.__aexit__(None, None, None))
 
 
-def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
+def _parse(url: str) -> URL:
+    """The address in the spelling that is sent. Raises FetchError unless it is http(s) without credentials."""
+    address = canonical(url)
+    if address is None:
+        raise FetchError("bad_address")
+    return URL(address, encoded=True)
+
+
+def _redirect_target(response: aiohttp.ClientResponse, url: URL) -> URL:
     location = response.headers.get("Location", "")
-    target = canonical(location, url) if location else None
+    target = canonical(location, str(url)) if location else None
     if target is None:
         raise FetchError("bad_redirect")
-    return target
+    return URL(target, encoded=True)
 
 
 async def _read_body(response: aiohttp.ClientResponse, wanted: Wanted, most_ratio: float) -> bytes:
     if (response.content_length or 0) > wanted.most_bytes and not wanted.beginning:
         raise FetchError("too_large")
-    unpacker, body = Unpacker(response.headers.get("Content-Encoding", ""), most_ratio), bytearray()
+    unpacker, body, length = Unpacker(response.headers.get("Content-Encoding", ""), most_ratio), list[bytes](), 0
     async for data in response.content.iter_any():
         for piece in unpacker.feed(data):
-            body += piece
-            if len(body) > wanted.most_bytes:
-                if wanted.beginning:
-                    return bytes(body[: wanted.most_bytes])
+            body.append(piece)
+            length += len(piece)
+            if length > wanted.most_bytes and wanted.beginning:
+                return b"".join(body)[: wanted.most_bytes]
+            if length > wanted.most_bytes:
                 raise FetchError("too_large")
     unpacker.finish()
-    return bytes(body)
+    return b"".join(body)

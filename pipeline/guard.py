@@ -17,6 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pipeline.addresses import IPNetwork, is_forbidden
 from pipeline.failures import FORBIDDEN
+from pipeline.hosts import IDLE_SECONDS
 
 LOOKUPS = 32
 """Names looked up at once; a name server that does not answer holds no more threads than these."""
@@ -25,8 +26,6 @@ LOOKUP_SECONDS = 10.0
 REMEMBERED_SECONDS = 300
 """How long an answer is used, in seconds. A name that moves meanwhile is asked for where it was."""
 REMEMBERED_NAMES = 10_000
-IDLE_SECONDS = 5.0
-"""How long a connection is kept for the next request, in seconds."""
 
 
 class ForbiddenAddress(OSError):

@@ -5,6 +5,7 @@ address whose host wants more patience than there is becomes `deferred`, so that
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,13 +17,15 @@ from yarl import URL
 
 from pipeline.door import FetchError
 
+IDLE_SECONDS = 5.0
+"""How long a connection is kept for the next request, in seconds."""
 REMEMBERED_HOSTS = 10_000
 """Hosts whose pace is remembered; beyond that the one that was asked longest ago is forgotten."""
 LONGEST_PENALTY = 60.0
 """Longest pause that is taken unasked after a host said that it is asked too often, in seconds."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Host:
     """What is known of one host, as the loop's clock runs."""
 
@@ -74,10 +77,13 @@ class Hosts:
         self._manners = manners
         self._connections = asyncio.Semaphore(manners.connections)
         self._hosts: dict[str, Host] = {}
+        # Each may have two connections, and the requests under way need files too.
+        self._most_kept = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // (4 * manners.connections_per_host)
+        self._kept: dict[Host, float] = {}
 
-    def of(self, url: str) -> Host:
+    def of(self, url: URL) -> Host:
         """What is known of the host of `url`. http and https are one host; another port is another."""
-        name = _name(URL(url, encoded=True))
+        name = _name(url)
         host = self._hosts.pop(name, None)
         if host is None:
             host = Host(connections=asyncio.Semaphore(self._manners.connections_per_host))
@@ -107,6 +113,20 @@ class Hosts:
                     self._connections.release()
         finally:
             host.waiting -= 1
+
+    def keeps_open(self, host: Host) -> bool:
+        """Whether the connection to `host` is kept for the next request.
+
+        Not if nobody waits for it and so many are kept already that the process might run out of files.
+        """
+        now = time.monotonic()
+        while self._kept and (oldest := next(iter(self._kept.items())))[1] < now - IDLE_SECONDS:
+            del self._kept[oldest[0]]
+        if host.waiting < 2 and len(self._kept) >= self._most_kept:
+            return False
+        self._kept.pop(host, None)
+        self._kept[host] = now
+        return True
 
     async def _take_turn(self, host: Host) -> None:
         while True:

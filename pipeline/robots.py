@@ -68,9 +68,9 @@ class RobotsFiles:
         self._ask = ask
         self._asked: dict[str, tuple[float, asyncio.Task[Rules]]] = {}
 
-    async def of(self, url: str) -> Rules:
+    async def of(self, url: URL) -> Rules:
         """The rules for the site of `url`. Raises FetchError if it cannot be asked for anything now."""
-        origin = str(URL(url, encoded=True).origin())
+        origin = f"{url.scheme}://{url.raw_authority}"
         asked = self._asked.get(origin)
         if asked is None or not _is_good(*asked):
             while len(self._asked) >= REMEMBERED_FILES:
@@ -78,7 +78,7 @@ class RobotsFiles:
             asked = time.monotonic(), asyncio.create_task(self._read(origin))
             self._asked[origin] = asked
         # Shielded: others wait for it too, and one of them giving up is not the end of it.
-        return await asyncio.shield(asked[1])
+        return asked[1].result() if asked[1].done() else await asyncio.shield(asked[1])
 
     async def _read(self, origin: str) -> Rules:
         """Rules that allow all if the site says there are none; FetchError if it fails to say (RFC 9309, 2.3.1)."""

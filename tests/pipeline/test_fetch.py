@@ -163,6 +163,41 @@ def test_a_failure_that_can_pass_is_tried_again_and_a_final_one_is_not(site):
     assert (site.requests.count("/503"), site.requests.count("/none")) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("status", "fields", "expected"),
+    [
+        (206, {"Content-Range": "bytes 4-7/10"}, b"wxyz"),
+        (206, {"Content-Range": "bytes 0-3/10"}, "no_range"),
+        (206, {}, "no_range"),
+        (200, {}, "no_range"),
+        (416, {}, "http_416"),
+        (404, {}, "http_404"),
+    ],
+)
+def test_a_range_is_what_was_asked_for_or_a_reason(site, status, fields, expected):
+    site.answers["/a"] = (status, fields, b"wxyz")
+
+    async def fetch_range() -> object:
+        async with open_fetcher(FetchConfig(delay_seconds=0, retries=0), LOOPBACK) as fetcher:
+            try:
+                return (await fetcher.fetch_range(f"{site.url}/a", 4, 4)).data
+            except FetchError as error:
+                return error.reason
+
+    assert asyncio.run(fetch_range()) == expected
+
+
+def test_an_address_is_asked_for_in_its_canonical_spelling_and_its_fields_are_kept(site):
+    site.answers["/a%20b"] = (200, {"X-Kept": "1", "x-kept": "2"}, b"x")
+
+    async def fetch_fields() -> object:
+        async with open_fetcher(FetchConfig(delay_seconds=0), LOOPBACK) as fetcher:
+            found = await fetcher.fetch(f" {site.url}/a b#part\n", 9)
+            return found.url, [field for field in found.headers if field[0].lower() == "x-kept"]
+
+    assert asyncio.run(fetch_fields()) == (f"{site.url}/a%20b", [("X-Kept", "1"), ("x-kept", "2")])
+
+
 def test_one_host_is_asked_at_its_pace(site):
     for n in range(4):
         site.page(f"/{n}", "x")

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from yarl import URL
 
 from pipeline.door import FetchError
 from pipeline.failures import PASSING, RETRIED
-from pipeline.hosts import Hosts, Manners, retry_after
+from pipeline.hosts import Host, Hosts, Manners, retry_after
 from pipeline.robots import RobotsFiles, read_rules
 
 MANNERS = Manners(
@@ -20,6 +21,10 @@ MANNERS = Manners(
     most_delay_seconds=3.0,
     patience_seconds=9.0,
 )
+
+
+def of(hosts: Hosts, url: str) -> Host:
+    return hosts.of(URL(url))
 
 
 @pytest.mark.parametrize(
@@ -33,12 +38,12 @@ MANNERS = Manners(
 )
 def test_a_host_is_a_name_whatever_the_scheme(first, second, same):
     hosts = Hosts(MANNERS)
-    assert (hosts.of(first) is hosts.of(second)) == same
+    assert (of(hosts, first) is of(hosts, second)) == same
 
 
 def test_the_pause_follows_what_is_known_of_a_host():
     hosts = Hosts(MANNERS)
-    host = hosts.of("http://a.org/")
+    host = of(hosts, "http://a.org/")
     assert hosts.delay(host) == 0
     host.answered(1.0, well=True)
     assert hosts.delay(host) == 1.0
@@ -53,7 +58,7 @@ def test_the_pause_follows_what_is_known_of_a_host():
 
 
 def test_refusals_in_a_row_lengthen_the_pause_and_an_answer_ends_them():
-    host = Hosts(MANNERS).of("http://a.org/")
+    host = of(Hosts(MANNERS), "http://a.org/")
     pauses = []
     for _ in range(9):
         host.free_at = 0.0
@@ -67,16 +72,33 @@ def test_refusals_in_a_row_lengthen_the_pause_and_an_answer_ends_them():
 def test_hosts_beyond_the_bound_are_forgotten_unless_they_wait(monkeypatch):
     monkeypatch.setattr("pipeline.hosts.REMEMBERED_HOSTS", 3)
     hosts = Hosts(MANNERS)
-    first, second = hosts.of("http://1.org/"), hosts.of("http://2.org/")
-    hosts.of("http://3.org/")
-    assert hosts.of("http://1.org/") is first
-    hosts.of("http://4.org/")
-    assert hosts.of("http://1.org/") is first
-    assert hosts.of("http://2.org/") is not second
+    first, second = of(hosts, "http://1.org/"), of(hosts, "http://2.org/")
+    of(hosts, "http://3.org/")
+    assert of(hosts, "http://1.org/") is first
+    of(hosts, "http://4.org/")
+    assert of(hosts, "http://1.org/") is first
+    assert of(hosts, "http://2.org/") is not second
     first.waiting = 1
     for number in range(5, 9):
-        hosts.of(f"http://{number}.org/")
-    assert hosts.of("http://1.org/") is first
+        of(hosts, f"http://{number}.org/")
+    assert of(hosts, "http://1.org/") is first
+
+
+def test_connections_are_kept_while_there_are_files_for_them(monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (24, 24))
+    hosts = Hosts(MANNERS)
+    first, second, third, fourth = (of(hosts, f"http://{number}.org/") for number in range(4))
+    assert [hosts.keeps_open(host) for host in (first, second, third, fourth, third)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    fourth.waiting = 2
+    assert hosts.keeps_open(fourth)
+    monkeypatch.setattr("pipeline.hosts.IDLE_SECONDS", 0.0)
+    assert hosts.keeps_open(first)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +126,9 @@ def test_robots_are_asked_for_again_after_a_day_and_the_longest_known_are_forgot
     async def scenario() -> None:
         files = RobotsFiles(ask)
         for url in ("http://a.org/1", "http://a.org/2", "https://a.org/1", "http://b.org/", "http://a.org/3"):
-            await files.of(url)
+            await files.of(URL(url))
         monkeypatch.setattr("pipeline.robots.GOOD_FOR_SECONDS", 0.0)
-        await files.of("http://a.org/4")
+        await files.of(URL("http://a.org/4"))
         await files.close()
 
     asyncio.run(scenario())
@@ -119,7 +141,7 @@ def test_what_holds_for_the_whole_site_is_the_reason_of_each_of_its_pages(reason
         raise FetchError(reason)
 
     with pytest.raises(FetchError, match=reason):
-        asyncio.run(RobotsFiles(ask).of("http://a.org/"))
+        asyncio.run(RobotsFiles(ask).of(URL("http://a.org/")))
 
 
 def test_rules_are_read_as_rfc_9309_has_them():
