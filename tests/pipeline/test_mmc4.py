@@ -5,8 +5,10 @@ import base64
 import gzip
 import io
 import json
+import random
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,23 @@ def test_an_object_that_gives_no_page_has_a_reason(text, reason):
     with pytest.raises(BadRecord) as caught:
         mmc4.page_of_object(text, HeldImages())
     assert caught.value.reason == reason
+
+
+def test_mutants_give_a_page_or_a_reason():
+    chance, outcomes = random.Random(2304), Counter[str]()
+    plain = record(image("a", 3, image_base64="YWJj"), image("b", 1))
+    for _ in range(3000):
+        text = bytearray(plain)
+        for _ in range(chance.randrange(1, 9)):
+            text[chance.randrange(len(text))] = chance.choice(b'0123456789[]{}",:-ntrue \xff')
+        try:
+            _, page = mmc4.page_of_object(bytes(text), HeldImages())
+        except BadRecord as error:
+            outcomes[error.reason] += 1
+        else:
+            outcomes["page"] += all(isinstance(block, TextBlock | ImageReference) for block in page.blocks)
+    assert outcomes.keys() == {"page", "malformed", "bad_address"}
+    assert outcomes["page"] > 100
 
 
 def fetched(held: HeldImages, url: str, most_bytes: int = 100) -> bytes | str:

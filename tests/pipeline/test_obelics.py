@@ -1,6 +1,8 @@
 """Rows of OBELICS, as its card on Hugging Face describes them, into pages."""
 
 import json
+import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,27 @@ def test_a_row_that_gives_no_page_has_a_reason(changed, reason):
     with pytest.raises(BadRecord) as caught:
         obelics.page_of_row(row(**changed))
     assert caught.value.reason == reason
+
+
+VALUES = [None, True, -1, 0.5, "", "x", "http://[", "https://a.example/b c.jpg", [], ["x"], {}, {"src": 1}]
+"""What strangers' JSON may hold in any place."""
+
+
+def test_any_json_gives_a_page_or_a_reason():
+    chance, outcomes = random.Random(2306), Counter[str]()
+    for _ in range(3000):
+        said = [chance.choice(VALUES), {key: chance.choice(VALUES) for key in ("unformatted_src", "alt_text")}, None]
+        address = chance.choice([PAGE, PAGE, *VALUES])
+        image = chance.choice([IMAGE, "", "http://[", "data:,", "//"])
+        changed = {"metadata": json.dumps(said), "general_metadata": json.dumps({"url": address})}
+        try:
+            _, page = obelics.page_of_row(row(**changed, images=[None, image, None]))
+        except BadRecord as error:
+            outcomes[error.reason] += 1
+        else:
+            outcomes["page"] += len(page.blocks) == 3
+    assert outcomes.keys() == {"page", "bad_address"}
+    assert outcomes.total() == 3000
 
 
 def write(path: Path, count: int, row_group_size: int = 1000) -> Path:
