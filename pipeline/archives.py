@@ -9,7 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import NamedTemporaryFile
 from typing import IO, cast
 
@@ -147,6 +147,18 @@ def cut_rows(names: Sequence[str], output: Location, size: int, limit: int | Non
             left_out = [row for row in repeated.get(name, ()) if start <= row < stop]
             runs.append(Rows(index=name, start=start, stop=stop, repeated=left_out))
     return runs, pages
+
+
+def first_pages(runs: Sequence[Rows], most: int | None) -> list[Rows]:
+    """The first of `runs`, so many that they have `most` pages, or all of them; the last may be shortened."""
+    kept, room = list[Rows](), most
+    for run in runs:
+        if room is None:
+            kept.append(run)
+        elif room > 0:
+            kept.append(replace(run, stop=min(run.stop, run.start + room)))
+            room -= run.stop - run.start
+    return kept
 
 
 def _repeated(names: Sequence[str], output: Location) -> Mapping[str, list[int]]:

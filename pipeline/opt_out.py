@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.addresses import canonical
+from pipeline.door import Door, Fetched, FetchError
 from shards.location import Location
 
 REMARK = re.compile(r"(?:^|\s)#.*")
@@ -29,6 +30,23 @@ class OptOut:
 
 
 NOBODY = OptOut()
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutOptedOut:
+    """A door that does not give what belongs to those who opted out, for doors that ask nobody, such as archives."""
+
+    door: Door
+    opt_out: OptOut
+
+    async def fetch(self, url: str, most_bytes: int) -> Fetched:
+        """The body at `url`. Raises FetchError, with the reason `opted_out` also for where it was redirected to."""
+        if self.opt_out.refuses(url):
+            raise FetchError("opted_out")
+        answer = await self.door.fetch(url, most_bytes)
+        if self.opt_out.refuses(answer.url):
+            raise FetchError("opted_out")
+        return answer
 
 
 def _parents(address: str) -> list[str]:

@@ -4,6 +4,7 @@ What comes from the site is bounded in number, size and depth, and its XML is re
 """
 
 import asyncio
+import hashlib
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -12,10 +13,14 @@ from typing import Any
 
 import lxml.etree
 
+from jobs.command import InputError
 from pipeline.addresses import canonical
+from pipeline.archives import INDEX, Access
 from pipeline.bodies import BodyError, unpack
 from pipeline.door import Door, FetchError
+from pipeline.fetch import fetcher_on_a_loop
 from pipeline.members import GZIP
+from shards.location import Location
 
 MOST_BYTES = 50 * 2**20
 """Of one sitemap, decompressed (sitemaps.org: "must be no larger than 50MB")."""
@@ -88,6 +93,25 @@ def _forget(element: Any) -> None:
 def _canonical(addresses: Sequence[str], base: str) -> tuple[str, ...]:
     known = (canonical(address, base) for address in addresses if address.strip())
     return tuple(dict.fromkeys(address for address in known if address))
+
+
+def list_sitemap(url: str, output: Location, access: Access, limit: int | None) -> list[str]:
+    """The pages that the sitemap at `url` lists, read once: a rerun finds them in the folder of `output`.
+
+    Prints what a person must know of it. Raises InputError if it lists none.
+    """
+    kept = output / INDEX / f"sitemap-{hashlib.sha256(f'{url} {limit}'.encode()).hexdigest()[:16]}.txt"
+    if kept.exists():
+        return kept.read().decode().splitlines()
+    notes = list[str]()
+    with fetcher_on_a_loop(access.fetch, access.allow_network) as (runner, fetcher):
+        pages = runner.run(list_site(url, fetcher, limit, notes.append))
+    if not pages:
+        raise InputError(f"sitemap {url} lists no page: {'; '.join(notes[:3]) or 'it is empty'}")
+    for note in notes:
+        print(f"note: {note}")
+    kept.write("".join(f"{page}\n" for page in pages).encode())
+    return pages
 
 
 async def list_site(url: str, door: Door, limit: int | None, note: Callable[[str], None]) -> list[str]:

@@ -1,7 +1,8 @@
 """Web pages into interleaved documents: text and images in the order of the DOM.
 
-Pages come from a list of addresses (--urls), from a start page whose links are followed (--start and --follow), or
-from WARC archives (--warc), which give their images too.
+Pages come from a list of addresses (--urls), from a start page whose links are followed (--start and --follow), from
+a sitemap (--sitemap), from WARC archives (--warc) or a folder (--html_dir), which give their images too, or from
+Common Crawl (--common_crawl and --index).
 """
 
 from collections.abc import Callable, Iterator, Sequence
