@@ -4,6 +4,7 @@ A rerun finds what is committed and does the rest; nothing else is remembered be
 """
 
 import dataclasses
+import errno
 import json
 import time
 import warnings
@@ -24,6 +25,8 @@ from pipeline.retry import places_to_retry
 from shards.location import Location
 from shards.manifest import MANIFEST, Commit, Manifest, merge, read_commits, read_manifest, write_manifest
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says of a write for which there is no room."""
 OWNER = "job.json"
 """The file that says which job an output folder belongs to."""
 
@@ -120,8 +123,14 @@ def _run_on_ray(location: Location, pending: Sequence[Chunk], again: Sequence[Ch
 
     def gather(row: dict[str, Any]) -> dict[str, Any]:
         chunk = Chunk(id=row["id"], items=tuple(json.loads(row["items"])))
-        do_chunk(location, chunk, work, row["again"])
-        return {"chunk": chunk.id}
+        try:
+            do_chunk(location, chunk, work, row["again"])
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            # Said in a row of its own: Ray Data wraps what is raised in so much that the cause is lost.
+            return {"failure": f"{error.strerror or error}, while chunk {chunk.id} was written"}
+        return {"failure": ""}
 
     with warnings.catch_warnings():
         # Ray Data retries for ever by default, and 2.60 has no other way to say how often than one that it deprecates.
@@ -129,6 +138,8 @@ def _run_on_ray(location: Location, pending: Sequence[Chunk], again: Sequence[Ch
         done = dataset.map(gather, num_cpus=1, max_retries=3).take_all()
     if len(done) != len(rows):
         raise RuntimeError(f"Ray Data returned {len(done)} of {len(rows)} chunks")
+    if failures := [row["failure"] for row in done if row["failure"]]:
+        raise InputError(f"output {location}: {failures[0]}; make room and run the same command again")
 
 
 def _remove_strays(location: Location) -> None:
