@@ -71,6 +71,22 @@ def test_obelics_arrives_with_its_images_and_every_loss_is_counted(site, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
+def test_what_failed_for_a_time_is_asked_for_again_and_bad_records_keep_their_places(site, tmp_path):
+    site.file("/a.png", picture("red"))
+    site.answers["/gone.png"] = (503, {}, b"")
+    write_obelics(tmp_path / "train-0.parquet", site.url, 4)
+    argv = ["--kind", "obelics", "--input", str(tmp_path / "train-0.parquet"), "--output", str(tmp_path / "out")]
+    argv += [*LOOPBACK, "--fetch.retries", "0"]
+    assert interleaved.main(argv) == 0
+    assert open_dataset(str(tmp_path / "out")).manifest.drops == {"image_http_503": 3, "page_malformed": 1}
+    site.file("/gone.png", picture("blue"))
+    assert interleaved.main([*argv, "--retry_failed", "true"]) == 0
+    dataset = open_dataset(str(tmp_path / "out"))
+    assert dataset.manifest.drops == {"page_malformed": 1}
+    shapes = {document.source: shape(document)[1:3] for document in dataset.documents()}
+    assert shapes == {f"{site.url}/page/{number}": ["a.png", "gone.png"] for number in (0, 2, 3)}
+
+
 def test_mmc4_arrives_in_the_order_of_its_sentences(site, tmp_path):
     site.file("/a.png", picture("red"))
     site.file("/b.png", picture("blue"))
