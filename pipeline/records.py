@@ -24,7 +24,7 @@ MOST_LINE_BYTES = 65536
 MOST_HEAD_BYTES = 1_048_576
 """All header lines of a record, or of the HTTP answer in it."""
 EMPTY_LINE = re.compile(rb"\n\s*\n\Z")
-ARC_LINE = re.compile(r"(?P<url>\S.*) [\d.]+ \w{4,14} (?P<type>\S*).* (?P<length>\d+)")
+ARC_LINE = re.compile(r"(?P<url>\S.*) \d+\.\d+\.\d+\.\d+ (?:\d{8,14}|null) (?P<type>\S*).* (?P<length>\d+)")
 """What an ARC says of a record: address, machine, date, type, in version 2 five fields more, and the length."""
 MOST_ARC_LINE_BYTES = 8192
 
@@ -159,10 +159,12 @@ def _scan_member(member: Member, first: bool, describe: Callable[[Record], T]) -
         if first:
             raise UnalignedError from None
         raise
-    rest = stream.read(BLOCK).lstrip()
+    rest = b""
+    while len(rest) < BLOCK and (piece := stream.read1(BLOCK)):
+        rest = (rest + piece).lstrip()
+        if BEGINNING.match(rest):
+            raise UnalignedError
     member.skip()
-    if BEGINNING.match(rest):
-        raise UnalignedError
     return described
 
 
