@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import AvifImagePlugin, ExifTags, Image
 
 from pipeline.candidates import data_image
 from pipeline.careful import CarefulCalls, Crashed
@@ -62,6 +62,7 @@ MOST_ADDRESSES = 3
 """Of the addresses that a page gives for one picture, so many are tried."""
 
 Image.init()  # before threads share it: Pillow reads its plugins when the first image needs one
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # or else it takes a thread for each core, for each picture
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of much that strangers' files hold; what matters raises
 
 
