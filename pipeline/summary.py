@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.gather import Output
+from pipeline.ledger import PASSING
 from shards.manifest import Manifest
 
 
@@ -21,6 +22,8 @@ def print_summary(output: Output, manifest: Manifest, changed: bool) -> None:
     console.print(table)
     for note in manifest.notes:
         console.print(f"note: {note}", markup=False)
+    if passing := sum(number for name, number in manifest.drops.items() if name.partition("_")[2] in PASSING):
+        console.print(f"note: {passing:,} of these failures may pass: run again with --retry-failed")
     if not changed:
         console.print(f"{output.location} was finished already; nothing was changed.", markup=False)
         return

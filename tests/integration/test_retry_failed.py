@@ -22,7 +22,7 @@ def sources(output: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_only_what_failed_is_asked_for_again(site, photograph, tmp_path):
+def test_only_what_failed_is_asked_for_again(site, photograph, tmp_path, capsys):
     for n in range(6):
         site.file(f"/{n}.webp", photograph, "image/webp")
         site.page(f"/{n}.html", f"<p>Page number {n} speaks of a picture.</p><img src={n}.webp>")
@@ -32,6 +32,7 @@ def test_only_what_failed_is_asked_for_again(site, photograph, tmp_path):
     urls.write_text("".join(f"{site.url}/{n}.html\n" for n in range(6)))
     argv = ["--urls", str(urls), "--output", str(tmp_path / "out"), *FLAGS]
     assert web.main(argv) == 0
+    assert "note: 2 of these failures may pass: run again with --retry-failed" in capsys.readouterr().out
     assert sources(tmp_path / "out") == ["0.html", "2.html", "3.html"]
     assert open_dataset(str(tmp_path / "out")).manifest.drops == {
         "image_http_503": 1,
