@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from shards.location import locate
 from shards.manifest import COMMITS, read_commit
 
 CORES = len(os.sched_getaffinity(0))
+HOST = "copies.example"
 LEAST_EFFICIENCY = 0.7
 MOST_GROWTH = 1.1
 
@@ -84,21 +85,29 @@ def _write_archive(archive: Path, config: PipelineEfficiencyConfig) -> None:
     pages = read_pages(Path(config.material) / "pages" / "readability")
     photographs = sorted((Path(config.material) / "images-captions" / "coco-by" / "images").iterdir())
     bodies = itertools.cycle([photograph.read_bytes() for photograph in photographs])
+    pictures = [_pictures(page, place, config.images_per_page) for place, page in enumerate(pages)]
     with archive.open("wb") as file:
         writer, written = WARCWriter(file, gzip=False), set[str]()
-        for page, address in itertools.islice(_copies(pages), config.pages):
-            _write(writer, address, "text/html", page.html)
-            for reference in wanted_images(extract(page.html, address), config.images_per_page):
-                if reference.url.startswith("http") and reference.url not in written:
-                    written.add(reference.url)
-                    _write(writer, reference.url, "image/jpeg", next(bodies))
+        for number in range(config.pages):
+            copy, place = divmod(number, len(pages))
+            _write(
+                writer, _address(pages[place], place).replace(HOST, f"{copy}.{HOST}"), "text/html", pages[place].html
+            )
+            for picture in pictures[place]:
+                address = picture.replace(f"//{HOST}/", f"//{copy}.{HOST}/")
+                if address not in written:
+                    written.add(address)
+                    _write(writer, address, "image/jpeg", next(bodies))
 
 
-def _copies(pages: Sequence[SavedPage]) -> Iterator[tuple[SavedPage, str]]:
-    """The pages again and again, each time under other addresses."""
-    for number in itertools.count():
-        for place, page in enumerate(pages):
-            yield page, f"http://copy-{number}.example/{place}/{page.id}.html"
+def _address(page: SavedPage, place: int) -> str:
+    return f"http://{HOST}/{place}/{page.id}.html"
+
+
+def _pictures(page: SavedPage, place: int, most: int) -> list[str]:
+    """The addresses of the first pictures of `page`."""
+    references = wanted_images(extract(page.html, _address(page, place)), most)
+    return [reference.url for reference in references if reference.url.startswith("http")]
 
 
 def _write(writer: WARCWriter, url: str, content_type: str, body: bytes) -> None:

@@ -4,11 +4,12 @@ import resource
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.door import Fetched
 from pipeline.store import Store
-from shards.location import locate
+from shards.location import Location, locate
 
 PAGE = Fetched(
     url="http://x.org/b",
@@ -105,4 +106,20 @@ def test_a_full_disk_leaves_no_part_of_a_record(tmp_path):
     store.close()
     again = opened(tmp_path)
     assert [n for n in range(3) if again.get(f"http://x.org/{n}.jpg")] == [0, 2]
+    again.close()
+
+
+def test_on_an_object_store_a_segment_is_put_when_it_is_closed(tmp_path):
+    remote = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    folder = Location(filesystem=remote, path="store")
+    (tmp_path / "store").mkdir()
+    store = Store(folder)
+    store.put("http://y.org/p.jpg", PICTURE)
+    assert store.get("http://y.org/p.jpg") is not None
+    assert folder.files() == []
+    store.close()
+    again = Store(folder)
+    found = again.get("http://y.org/p.jpg")
+    assert found is not None
+    assert found.data == PICTURE.data
     again.close()
