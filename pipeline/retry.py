@@ -31,6 +31,9 @@ def merge_outcomes(
         yield _better(record, held, next(fresh)) if record.may_pass else Outcome(record=record, document=held)
     if upcoming is not None:
         raise DatasetError(f"the ledger of a chunk does not name its document {upcoming.key} of {upcoming.source}")
+    # Asked for what is not there, so that the work comes to its end and keeps what it keeps.
+    if (surplus := next(fresh, None)) is not None:
+        raise DatasetError(f"a chunk done again gave an outcome for {surplus.record.page}, which was not asked for")
 
 
 def documents_of(output: Location, commit: Commit) -> Iterator[Document]:

@@ -5,8 +5,9 @@ a sitemap (--sitemap), from WARC archives (--warc) or a folder (--html_dir), whi
 Common Crawl (--common_crawl and --index).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,9 +19,11 @@ from pipeline.gather import Output, check_owner, finish, open_output, run_chunks
 from pipeline.images import ImageConfig
 from pipeline.ledger import Outcome
 from pipeline.network import OpenNetwork, closed_network, network_when_needed
-from pipeline.sources import Listing, SourceConfig, runs_of
+from pipeline.sources import Doors, Listing, SourceConfig, runs_of
 from pipeline.summary import print_estimate, print_summary
+from pipeline.warc_writer import KEPT, Recorded, recording
 from shards.chunk import Tally
+from shards.location import Location
 from shards.manifest import Commit
 
 JOB = "pipeline.web"
@@ -65,7 +68,7 @@ def run(config: WebConfig) -> None:
     check_owner(folder, JOB, kept)
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
-    with network_when_needed(config, output.location) as network:
+    with network_when_needed(replace(config, write_warc=False), output.location) as network:
         commits, known = _run_levels(
             output, config, listing, lambda: partial(gather_chunk, config, _door(config, network))
         )
@@ -126,18 +129,31 @@ def _next_runs(config: WebConfig, level: Sequence[str], commits: Sequence[Commit
 
 def gather_chunk(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
     """What comes of the pages of `chunk`, which is the work of one task."""
-    opening = config.source.open_doors(config, resolve("output", config.output), chunk.items, network)
-    with on_a_loop(opening) as (runner, doors):
+    output = resolve("output", config.output)
+    opening = config.source.open_doors(config, output, chunk.items, network)
+    with on_a_loop(opening) as (runner, doors), _kept(config, output, chunk, doors) as kept:
         tally.counts.update(doors.counts)
         tally.notes.extend(doors.notes)
         yield from crawl_pages(
-            chunk.asked(doors.addresses),
-            doors.pages,
-            doors.images,
+            chunk.asked(kept.addresses),
+            kept.pages,
+            kept.images,
             runner=runner,
             rules=config.rules,
             careful=chunk.careful,
         )
+
+
+@contextmanager
+def _kept(config: WebConfig, output: Location, chunk: Chunk, doors: Doors) -> Generator[Doors]:
+    """Doors that, with `--write-warc`, write down what they give."""
+    if not config.write_warc:
+        yield doors
+        return
+    addresses = list(doors.addresses)
+    with recording(output / KEPT / f"{chunk.id}.warc.gz", addresses, again=chunk.places is not None) as recorder:
+        pages, images = (Recorded(door, recorder) for door in (doors.pages, doors.images))
+        yield replace(doors, addresses=addresses, pages=pages, images=images)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
