@@ -7,6 +7,7 @@ carefully; a chunk that is done again keeps what had come whole.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -65,7 +66,8 @@ def do_chunk(output: Location, chunk: Chunk, work: Work, again: bool) -> None:
         write_chunk(output, chunk.id, lambda tally: _documents(output, chunk, work, before, tally), before=before)
     finally:
         # Whatever can be raised was survived: only a process that died leaves its mark.
-        mark.filesystem.delete_file(mark.path)
+        with suppress(FileNotFoundError):
+            mark.filesystem.delete_file(mark.path)
 
 
 def _documents(output: Location, chunk: Chunk, work: Work, before: Commit | None, tally: Tally) -> Iterator[Document]:

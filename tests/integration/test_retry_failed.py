@@ -1,6 +1,9 @@
 """`--retry-failed` on a site that was not well: what failed is asked for again, and the dataset becomes whole."""
 
 import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,36 @@ def test_links_that_come_late_change_no_chunk_that_stands(site, photograph, tmp_
     assert sorted(sources(tmp_path / "out")) == sorted(f"{name}.html" for name in links)
     assert {path.name for path in (tmp_path / "out" / "commits").iterdir()} >= standing
     assert set(site.requests) == {"/robots.txt", "/b.html", "/d.html", "/e.html", "/p.webp"}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_host_that_is_too_slow_holds_no_chunk_open_and_is_asked_again(site, serve_folder, photograph, tmp_path):
+    quick, woken = tmp_path / "quick", threading.Event()
+    quick.mkdir()
+    for n in range(4):
+        (quick / f"{n}.html").write_text(f"<p>Page number {n} speaks of a picture.</p><img src=p.webp>")
+        site.page(f"/slow-{n}.html", f"<p>The slow page {n} speaks of a picture.</p><img src=p.webp>")
+    (quick / "p.webp").write_bytes(photograph)
+    site.file("/p.webp", photograph, "image/webp")
+    answer = site.answer
+
+    def answer_late(handler: BaseHTTPRequestHandler) -> None:
+        if not woken.wait(timeout=120):
+            raise TimeoutError("the test never woke its server")
+        answer(handler)
+
+    site.answer = answer_late
+    address = serve_folder(quick)
+    lines = [f"{address}/{n}.html\n{site.url}/slow-{n}.html\n" for n in range(4)]
+    (tmp_path / "urls.txt").write_text("".join(lines))
+    argv = ["--urls", str(tmp_path / "urls.txt"), "--output", str(tmp_path / "out"), *FLAGS, "--chunk_pages", "8"]
+    started = time.monotonic()
+    assert web.main([*argv, "--chunk_seconds", "5"]) == 0
+    assert time.monotonic() - started < 60
+    assert sources(tmp_path / "out") == [f"{n}.html" for n in range(4)]
+    assert open_dataset(str(tmp_path / "out")).manifest.drops == {"page_deferred": 4}
+
+    woken.set()
+    assert web.main([*argv, "--retry-failed"]) == 0
+    assert sources(tmp_path / "out") == [name for n in range(4) for name in (f"{n}.html", f"slow-{n}.html")]
+    assert open_dataset(str(tmp_path / "out")).manifest.drops == {}
