@@ -11,6 +11,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import psutil
 from warcio.statusandheaders import StatusAndHeaders
@@ -52,11 +54,13 @@ class PipelineEfficiencyConfig:
     """Pages in the archive."""
     images_per_page: int = 3
     """Of the pictures of a page, so many lie in the archive."""
+    rounds: int = 3
+    """Times that both run, taking turns: a machine that others slow down slows both."""
     plain: bool = True
     """Whether the plain processes run too; without them only Ray's speed and memory are told."""
 
     def __post_init__(self) -> None:
-        for name in ("pages", "images_per_page"):
+        for name in ("pages", "images_per_page", "rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
 
@@ -69,16 +73,27 @@ def run(config: PipelineEfficiencyConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "pages.warc"
     _write_archive(archive, config)
-    memory, piped = _run_pipeline(archive, folder / "piped")
-    figures: dict[str, object] = {"pages": config.pages, "pages_per_second": round(piped, 1)}
-    growth = _growth(memory)
-    figures["memory_growth"] = {"value": round(growth, 3), "must": f"<= {MOST_GROWTH}"}
-    figures["peak_megabytes"] = round(max(megabytes for _, megabytes in memory))
+    rounds = [_run_round(archive, folder / str(number), config.plain) for number in range(config.rounds)]
+    growth = max(_growth(memory) for memory, _, _ in rounds)
+    figures: dict[str, object] = {
+        "pages": config.pages,
+        "pages_per_second": [round(piped, 1) for _, piped, _ in rounds],
+        "memory_growth": {"value": round(growth, 3), "must": f"<= {MOST_GROWTH}"},
+        "peak_megabytes": round(max(megabytes for memory, _, _ in rounds for _, megabytes in memory)),
+    }
     if config.plain:
-        plain = _run_plain(archive, folder)
-        figures["plain_pages_per_second"] = round(plain, 1)
-        figures["pipeline_efficiency"] = {"value": round(piped / plain, 3), "must": f">= {LEAST_EFFICIENCY}"}
+        efficiency = median(piped / plain for _, piped, plain in rounds)
+        figures["plain_pages_per_second"] = [round(plain, 1) for _, _, plain in rounds]
+        figures["pipeline_efficiency"] = {"value": round(efficiency, 3), "must": f">= {LEAST_EFFICIENCY}"}
     print(json.dumps(figures | {"machine": machine()}))
+
+
+def _run_round(archive: Path, folder: Path, plain: bool) -> tuple[list[tuple[float, float]], float, float]:
+    """Memory of the pipeline, and pages a second of the pipeline and of plain processes; folder goes at the end."""
+    memory, piped = _run_pipeline(archive, folder / "piped")
+    beside = _run_plain(archive, folder) if plain else 0.0
+    shutil.rmtree(folder)
+    return memory, piped, beside
 
 
 def _write_archive(archive: Path, config: PipelineEfficiencyConfig) -> None:
