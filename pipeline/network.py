@@ -24,8 +24,6 @@ OpenNetwork = Callable[[], AbstractAsyncContextManager[Door]]
 """Opens a task's door to the web, on the running event loop."""
 STORE = "store"
 """The folder of an output in which what was fetched lies until the run is over."""
-KEPT = "warc"
-"""The folder in which it lies if it is to be kept."""
 MOST_LOSSES = 5
 """So often a task asks again when an actor is lost, and gives up what it still owes after that."""
 
@@ -120,8 +118,6 @@ class NetworkConfig:
     """What a chunk has asked for and not got after this time, in seconds, is `deferred`: --retry-failed asks again."""
     retry_failed: bool = False
     """Ask again for what was deferred, or failed in a way that may pass, and rewrite the chunks concerned."""
-    write_warc: bool = False
-    """Keep what was fetched as WARC files in OUTPUT/warc, from which a later run can extract it again."""
     fetch: FetchConfig = field(default_factory=FetchConfig)
 
     def __post_init__(self) -> None:
@@ -140,12 +136,11 @@ def network_when_needed(config: NetworkConfig, output: Location) -> Generator[Ca
         opt_out = read_opt_out(resolve("opt_out", config.opt_out)) if config.opt_out else NOBODY
     except (ValueError, DatasetError) as error:
         raise InputError(str(error)) from None
-    store = output / (KEPT if config.write_warc else STORE)
     with ExitStack() as stack:
 
         @cache
         def start() -> OpenNetwork:
-            actors = stack.enter_context(start_actors(config.fetch, config.allow_network, opt_out, store))
+            actors = stack.enter_context(start_actors(config.fetch, config.allow_network, opt_out, output / STORE))
             return partial(open_network, actors, config.chunk_seconds)
 
         yield start

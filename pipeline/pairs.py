@@ -22,7 +22,7 @@ from shards.document import Document, Media, Text, document_key
 WINDOW = 256
 """Pairs under way at once; the next one begins when the first of them is written, so memory stays bounded."""
 NOT_IN_DOCUMENTS = (
-    "input", "output", "limit", "allow_network", "chunk_seconds", "retry_failed", "write_warc", "fetch",
+    "input", "output", "limit", "allow_network", "chunk_seconds", "retry_failed", "fetch",
 )  # fmt: skip
 """Settings that may change from run to run: the documents that stand do not depend on them."""
 

@@ -58,6 +58,8 @@ class SourceConfig(NetworkConfig):
     keeps none, from the network. With `both`, what it lacks comes from the network."""
     limit: int | None = None
     """Most pages to ask for (with --warc: to take from each archive); then an estimate for the whole is printed."""
+    write_warc: bool = False
+    """Keep what the doors gave as WARC files in OUTPUT/warc, from which --warc makes the same documents again."""
     chunk_pages: int = 100
     """Pages that are worked on, committed and, after a crash, done again together."""
 

@@ -68,7 +68,7 @@ def run(config: WebConfig) -> None:
     check_owner(folder, JOB, kept)
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
-    with network_when_needed(replace(config, write_warc=False), output.location) as network:
+    with network_when_needed(config, output.location) as network:
         commits, known = _run_levels(
             output, config, listing, lambda: partial(gather_chunk, config, _door(config, network))
         )
