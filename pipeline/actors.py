@@ -10,6 +10,7 @@ again, reads its store, and is asked again for what it still owed. network.py is
 import asyncio
 import itertools
 import secrets
+import time
 import zlib
 from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -37,6 +38,8 @@ HELD_BYTES = 64_000_000
 """While so many bytes wait to be collected by one task, nothing more is fetched for it."""
 POLL_SECONDS = 10.0
 """A call for answers returns after this time without one."""
+FORGOTTEN_SECONDS = 600.0
+"""A task that has not called for so long is dead, and what waits for it is dropped; if it is not, it asks again."""
 LINGER_SECONDS = 0.005
 """A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond."""
 
@@ -56,6 +59,7 @@ class _Task:
     bytes: int = 0
     serving: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    called: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -82,6 +86,9 @@ class HostFetcher:
 
     async def ask(self, task: str, requests: Sequence[Request]) -> None:
         """Begins with `requests`; what comes of them waits until `task` collects it."""
+        for name, other in list(self._tasks.items()):
+            if time.monotonic() - other.called > FORGOTTEN_SECONDS:
+                await self.leave(name)
         asking = self._tasks.setdefault(task, _Task())
         for request in requests:
             serving = asyncio.create_task(self._serve(asking, *request))
@@ -89,10 +96,16 @@ class HostFetcher:
             serving.add_done_callback(asking.serving.discard)
 
     async def answers(self, task: str, birth: str) -> tuple[str, list[tuple[int, Answer]]]:
-        """This actor's birth, and answers for `task`; none at once if the task knows of another birth."""
+        """This actor's birth, and answers for `task`; none at once if the task knows of another birth.
+
+        A task that this actor does not know, or no longer, is told of none, and asks again for all that it waits for.
+        """
         if birth != self._birth:
             return self._birth, []
-        asking = self._tasks.setdefault(task, _Task())
+        asking = self._tasks.get(task)
+        if asking is None:
+            return "", []
+        asking.called = time.monotonic()
         try:
             async with asyncio.timeout(POLL_SECONDS), asking.changed:
                 await asking.changed.wait_for(lambda: asking.answers)

@@ -33,7 +33,7 @@ class _Line:
 
     def __init__(self, actor: Handle) -> None:
         self._actor = actor
-        self._task = secrets.token_hex(8)
+        self.task = secrets.token_hex(8)
         self._birth = ""
         self._numbers = itertools.count()
         self._waiting = dict[int, tuple[str, int, asyncio.Future[Answer]]]()
@@ -57,7 +57,7 @@ class _Line:
     def close(self) -> None:
         if self._talk:
             self._talk.cancel()
-            self._actor.leave.remote(self._task)
+            self._actor.leave.remote(self.task)
 
     def _send_soon(self, number: int) -> None:
         """What is asked for in one turn of the event loop travels in one call."""
@@ -73,13 +73,13 @@ class _Line:
     def _ask(self, numbers: Iterable[int]) -> None:
         requests = [(number, *self._waiting[number][:2]) for number in numbers if number in self._waiting]
         # Whether it arrived shows in the actor's birth: an actor that lost a request has another one.
-        self._actor.ask.remote(self._task, requests)
+        self._actor.ask.remote(self.task, requests)
 
     async def _listen(self) -> None:
         losses = 0
         while self._waiting:
             try:
-                birth, answers = await self._actor.answers.remote(self._task, self._birth)
+                birth, answers = await self._actor.answers.remote(self.task, self._birth)
             except RayActorError:
                 losses += 1
                 self._birth = ""

@@ -103,6 +103,22 @@ def test_an_actor_that_is_killed_is_asked_again_for_what_it_owed(site, crowd, tm
     assert len(again) <= 1 + FAST.connections_per_host, "what was in the store is not fetched again"
 
 
+def test_a_task_that_was_taken_for_dead_asks_again(site, crowd, tmp_path):
+    """It was silent for so long that what waited for it was dropped; here it is told so while it waits."""
+    crowd.seconds = 1.0
+    with start_actors(FAST, "127.0.0.0/8", NOBODY, locate(str(tmp_path))) as actors:
+
+        async def fetch(door: Any) -> bytes:
+            asked = asyncio.create_task(door.fetch(f"{site.url}/1", 1_000_000))
+            while not crowd.asked["/1"]:
+                await asyncio.sleep(0.01)
+            await actors[0].leave.remote(door.door.lines[0].task)
+            return (await asyncio.wait_for(asked, timeout=60)).data
+
+        with on_a_loop(open_network(actors, 60)) as (runner, door):
+            assert runner.run(fetch(door)).startswith(b"/1")
+
+
 def test_a_slow_host_is_deferred_at_the_deadline_and_harms_no_other(site, crowd, serve_folder, tmp_path):
     crowd.seconds = 0.5
     (tmp_path / "quick.html").write_text("quick")
