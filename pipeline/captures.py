@@ -56,7 +56,7 @@ def index_archive(file: IO[bytes], archive: str) -> ArchiveIndex:
 
 
 def _note(archive: str, damages: Sequence[str]) -> str:
-    name, more = archive.rpartition("/")[2], f" (and {len(damages) - 1} places more)" if len(damages) > 1 else ""
+    name, more = archive.rpartition("/")[2], f" (and at {len(damages) - 1} more)" if len(damages) > 1 else ""
     return f"{name} is cut or broken: {damages[0][:200]}{more}; the whole records were kept"
 
 

@@ -13,7 +13,7 @@ RETRIED = frozenset(
     )
 )  # fmt: skip
 """Reasons that may pass within seconds: the address is asked for again at once, with backoff."""
-PASSING = RETRIED | {"robots_unavailable", "deferred"}
+PASSING = RETRIED | {"robots_unavailable", "deferred", "archive_unreadable"}
 """Reasons that may pass within hours; the others are final, and nothing that was refused is asked for again."""
 KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     (TimeoutError, "timeout"),

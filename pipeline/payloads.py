@@ -20,11 +20,11 @@ CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[^\r\n]{0,200}\r?\n")
 def read_payload(record: Record, url: str, most_bytes: int) -> Fetched:
     """What `record` holds, by the address `url`.
 
-    Raises FetchError: `http_404` and the like where the answer was not 200, `too_large`, `broken_body`.
+    Raises FetchError: `archived_http_404` and the like where the answer was not 200, `too_large`, `broken_body`.
     """
     http = record.read_http_head() if record.is_answer else None
     if http and status_of(http) != 200:
-        raise FetchError(f"http_{status_of(http)}")
+        raise FetchError(f"archived_http_{status_of(http)}")
     data = record.block.read(most_bytes + MOST_HEAD_BYTES)
     if record.block.limit:
         raise FetchError("too_large")
@@ -54,6 +54,8 @@ def decode_body(body: bytes, http: StatusAndHeaders, most_bytes: int) -> bytes:
     if "chunked" in (http.get_header("Transfer-Encoding") or "").lower():
         body = join_chunks(body)
     encoding = (http.get_header("Content-Encoding") or "").strip().lower()
+    if not encoding:
+        return body
     try:
         return unpack([body], encoding, most_bytes)
     except BodyError as error:

@@ -37,14 +37,12 @@ class Ranges:
     async def read(self, uri: str, offset: int, length: int) -> bytes:
         """The bytes of the file at `uri` from `offset` on, `length` of them, fewer at its end.
 
-        Raises FetchError, with `archive_` in front of its reason.
+        Raises FetchError: the reasons of the network for a web server, `archive_unreadable` elsewhere.
         """
+        if is_web(uri) and uri not in self._files:
+            return (await self._fetcher.fetch_range(uri, offset, length)).data
         try:
-            if is_web(uri) and uri not in self._files:
-                return (await self._fetcher.fetch_range(uri, offset, length)).data
             return await asyncio.to_thread(self._open(uri).read_at, length, offset)
-        except FetchError as error:
-            raise FetchError(f"archive_{error.reason}") from error
         except OSError as error:
             raise FetchError("archive_unreadable") from error
 

@@ -42,8 +42,8 @@ class Archive:
     async def fetch(self, url: str, most_bytes: int) -> Fetched:
         """The body at `url`, at most `most_bytes` long.
 
-        Raises FetchError: `not_in_archive`, `too_many_redirects`, `http_404` and the like, `header_noai` and the like,
-        `too_large`, `compression_bomb`, `broken_body`, `broken_record`.
+        Raises FetchError: `not_in_archive`, `too_many_redirects`, `archived_http_404` and the like, `header_noai` and
+        the like, `too_large`, `compression_bomb`, `broken_body`, `broken_record`, and the reasons of Ranges.
         """
         for _ in range(MOST_REDIRECTS + 1):
             entry = self._find(url)
@@ -60,7 +60,7 @@ class Archive:
 
     async def _read(self, entry: Entry, most_bytes: int) -> Fetched:
         if entry.status != 200:
-            raise FetchError(f"http_{entry.status}")
+            raise FetchError(f"archived_http_{entry.status}")
         if entry.length > most_bytes + MOST_HEAD_BYTES:
             raise FetchError("too_large")
         data = await self._ranges.read(entry.archive, entry.offset, entry.length)

@@ -2,15 +2,17 @@
 
 import asyncio
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from backports import zstd
 
 from pipeline.archive_index import read_index, write_index
 from pipeline.captures import index_archive
-from pipeline.door import Fetched
+from pipeline.door import Fetched, FetchError
 from pipeline.fetch import FetchConfig
+from pipeline.members import compression_of, lay_out_plain
 from pipeline.ranges import open_ranges
 from pipeline.warc import Archive
 from shards.location import locate
@@ -52,13 +54,33 @@ def write(path: Path, records: list[bytes], pack: Pack = as_is) -> Path:
 
 def fetch(path: Path, url: str, most_bytes: int = 1_000_000) -> Fetched:
     """What the door to the archive at `path` gives."""
-    with path.open("rb") as file:
-        index = index_archive(file, str(path))
-    location = locate(f"{path}.index")
-    write_index(location, index)
+    (given,) = fetch_all(path, [url], most_bytes)
+    if isinstance(given, FetchError):
+        raise given
+    return given
 
-    async def ask() -> Fetched:
-        async with open_ranges(FetchConfig(), "") as ranges:
-            return await Archive([read_index(location)], ranges).fetch(url, most_bytes)
 
-    return asyncio.run(ask())
+def fetch_all(path: Path, urls: Iterable[str], most_bytes: int = 1_000_000) -> list[Fetched | FetchError]:
+    """What the door to the archive at `path` gives for each of `urls`."""
+
+    async def ask(folder: Path) -> list[Fetched | FetchError]:
+        with path.open("rb") as file, (folder / "plain").open("w+b") as plain:
+            index = index_archive(file, str(path))
+            write_index(locate(str(folder / "index")), index)
+            async with open_ranges(FetchConfig(), "") as ranges:
+                if index.one_piece:
+                    lay_out_plain(file, compression_of(file), plain, [])
+                    plain.flush()
+                    ranges.replace(str(path), plain.name)
+                door = Archive([read_index(locate(str(folder / "index")))], ranges)
+                given = await asyncio.gather(*(door.fetch(url, most_bytes) for url in urls), return_exceptions=True)
+        return [one if isinstance(one, Fetched) else _reason(one) for one in given]
+
+    with TemporaryDirectory() as folder:
+        return asyncio.run(ask(Path(folder)))
+
+
+def _reason(error: BaseException) -> FetchError:
+    if not isinstance(error, FetchError):
+        raise error
+    return error

@@ -124,7 +124,7 @@ def test_damage_is_noted_and_the_rest_kept():
     assert pages(made) == ["http://a.org/", "http://a.org/b"]
     assert made.counts == {"archives": 1, "archive_records": 2, "archives_cut": 1}
     assert made.notes == (
-        f"x.warc is cut or broken: at byte {place}: no record begins with b'rubbish\\n' (and 1 places more); "
+        f"x.warc is cut or broken: at byte {place}: no record begins with b'rubbish\\n' (and at 1 more); "
         "the whole records were kept",
     )
 

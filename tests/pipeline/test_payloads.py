@@ -95,9 +95,9 @@ def test_a_long_body_is_too_large_and_one_of_the_bound_is_not():
 
 
 def test_what_was_not_found_says_so():
-    with pytest.raises(FetchError, match=r"^http_404$"):
+    with pytest.raises(FetchError, match=r"^archived_http_404$"):
         read(record("http://a.org/", answer(status="404 Not Found")))
-    with pytest.raises(FetchError, match=r"^http_0$"):
+    with pytest.raises(FetchError, match=r"^archived_http_0$"):
         read(record("http://a.org/", answer(status="OK")))
 
 
