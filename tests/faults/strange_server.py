@@ -21,8 +21,6 @@ class Visit:
     at: float
     """When it came, by time.monotonic()."""
     writer: asyncio.StreamWriter
-    ended: float | None = None
-    """When the answer was written."""
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -120,6 +118,7 @@ class StrangeServer:
         try:
             behave = self.behaviours.get(visit.path.partition("?")[0])
             await (behave(visit) if behave else visit.send(ABSENT))
-            visit.ended = time.monotonic()
+            if fields.get("connection") == "close":
+                writer.close()
         finally:
             self._at_once -= 1
