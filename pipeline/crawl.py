@@ -68,7 +68,7 @@ def crawl_pages(
 
     With `careful`, a page or a picture that crashes what reads it is dropped as `crashed`.
     """
-    with _tools(careful) as tools:
+    with open_tools(careful) as tools:
         fetch_image = _each_once(images, rules, tools.decode)
         work = (_work_on_address(address, pages, fetch_image, rules, tools) for address in addresses)
         yield from in_order(runner, work, WINDOW)
@@ -83,7 +83,7 @@ def crawl_found_pages(
     careful: bool = False,
 ) -> Iterator[Outcome]:
     """What comes of pages that are extracted already, each with the address that names it, in that order."""
-    with _tools(careful) as tools:
+    with open_tools(careful) as tools:
         fetch_image = _each_once(images, rules, tools.decode)
         work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
         yield from in_order(runner, work, WINDOW)
@@ -116,7 +116,8 @@ async def _result(task: asyncio.Task[Value]) -> Value:
 
 
 @contextmanager
-def _tools(careful: bool) -> Generator[Tools]:
+def open_tools(careful: bool) -> Generator[Tools]:
+    """The tools of this process, or, if a task died over the same bytes, those of a process apart."""
     if not careful:
         yield Tools(extract=_extract, decode=make_frame_in_pool)
         return

@@ -8,7 +8,7 @@ from jobs.command import run_command
 from jobs.connect import resolve
 from pipeline.addresses import canonical
 from pipeline.chunks import Chunk, cut
-from pipeline.crawl import in_order, on_a_loop
+from pipeline.crawl import Tools, in_order, on_a_loop, open_tools
 from pipeline.door import Door
 from pipeline.gather import finish, open_output, run_chunks, without
 from pipeline.images import ImageConfig, Picture, fetch_picture
@@ -68,15 +68,16 @@ def run(config: PairsConfig) -> None:
 
 
 def _gather(config: PairsConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
-    with on_a_loop(network()) as (runner, door):
-        work = (_work_on_pair(url, caption.strip(), door, config) for url, caption in chunk.asked(chunk.items))
+    with on_a_loop(network()) as (runner, door), open_tools(chunk.careful) as tools:
+        pairs = chunk.asked(chunk.items)
+        work = (_work_on_pair(url, caption.strip(), door, tools, config) for url, caption in pairs)
         yield from in_order(runner, work, WINDOW)
 
 
-async def _work_on_pair(url: str, caption: str, door: Door, config: PairsConfig) -> Outcome:
+async def _work_on_pair(url: str, caption: str, door: Door, tools: Tools, config: PairsConfig) -> Outcome:
     record = Record(url)
     record.keep("pair")
-    picture = await _fetch_picture(url, door, config)
+    picture = await _fetch_picture(url, door, tools, config)
     if isinstance(picture, str):
         record.drop("image", picture)
         return Outcome(record=record)
@@ -89,11 +90,11 @@ async def _work_on_pair(url: str, caption: str, door: Door, config: PairsConfig)
     return Outcome(record=record, document=document)
 
 
-async def _fetch_picture(url: str, door: Door, config: PairsConfig) -> Picture | str:
+async def _fetch_picture(url: str, door: Door, tools: Tools, config: PairsConfig) -> Picture | str:
     address = canonical(url)
     if address is None:
         return "bad_address"
-    return await fetch_picture(door, [address], config.fetch.image_bytes, config.image)
+    return await fetch_picture(door, [address], config.fetch.image_bytes, config.image, tools.decode)
 
 
 def _pair(url: str, caption: str, picture: Picture) -> Document:
