@@ -51,18 +51,26 @@ def count_rows(file: Location) -> int:
 
 def _read_table(file: Location) -> pa.Table:
     suffix = file.name.rpartition(".")[2].lower()
+    if suffix not in ("parquet", "json", "jsonl", "csv", "tsv"):
+        raise InputError(f"{file} is neither .csv, .tsv, .json, .jsonl nor .parquet")
     data = io.BytesIO(_read(file))
     try:
-        if suffix == "parquet":
-            return pq.read_table(data)
-        if suffix in ("json", "jsonl"):
-            return pyarrow.json.read_json(data)
-        if suffix in ("csv", "tsv"):
-            options = pyarrow.csv.ParseOptions(delimiter="\t" if suffix == "tsv" else ",")
-            return pyarrow.csv.read_csv(data, parse_options=options)
-    except (pa.ArrowException, OSError) as error:
+        table = _parse_table(data, suffix)
+        # Arrow takes any bytes for text; what is not UTF-8 would fail only where it is used.
+        table.validate(full=True)
+        table.select(table.column_names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as {suffix}: {error}") from None
-    raise InputError(f"{file} is neither .csv, .tsv, .json, .jsonl nor .parquet")
+    return table
+
+
+def _parse_table(data: io.BytesIO, suffix: str) -> pa.Table:
+    if suffix == "parquet":
+        return pq.read_table(data)
+    if suffix in ("json", "jsonl"):
+        return pyarrow.json.read_json(data)
+    options = pyarrow.csv.ParseOptions(delimiter="\t" if suffix == "tsv" else ",")
+    return pyarrow.csv.read_csv(data, parse_options=options)
 
 
 def _read_text(file: Location) -> str:
