@@ -2,24 +2,24 @@
 
 Three sets of the material give text: wcxb, aeb (article text by hand) and readability (content accepted by hand).
 readability and the labels of tests/pipeline/wcxb_images.json give images, and both come from the folder that
-`benchmarks.fixture_pages` makes.
+`benchmarks.fixture_pages` makes. `benchmarks.taught_pages` adds there what a program keeps of further pictures.
 """
 
 import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import chain
 from pathlib import Path
-from urllib.parse import urljoin
 
 import lxml.html
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.addresses import canonical
 from pipeline.blocks import is_caption
 from pipeline.candidates import image_candidates, is_placeholder
 from pipeline.containers import Containers, containers_of
@@ -33,6 +33,15 @@ from pipeline.tags import attributes_of, sources_of
 from pipeline.vocabulary import MEDIA
 
 WORD = re.compile(r"\w+")
+TAUGHT = "taught.json"
+"""The file of `benchmarks.taught_pages`, in the folder of extra pages."""
+TAUGHT_KINDS = ("article", "documentation", "service", "news", "extra")
+"""Pages of one text, for which Readability.js was made; of forums and shops it keeps what people would not."""
+LEAST_AGREEMENT = 0.8
+"""F1 of words from which what Readability.js keeps of a page is what people marked."""
+WEIGHT_OF_PICTURES = {"readability": 1.5, "extra": 0.5}
+"""Of other kinds, of which few pages are labelled, a page counts as three."""
+WEIGHT_OF_TAUGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,9 @@ class Marked:
     pictures: frozenset[str] | None
     """Addresses of the content's pictures; None where nobody marked them."""
     optional: frozenset[str] = frozenset()
+    """Addresses of pictures that may be kept or not."""
+    weight_of_pictures: float = 3.0
+    """How much they count in training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +78,8 @@ class Prepared:
     """bool[segment]: which are marked as captions."""
     pictures: Floats
     """1 for pictures of the content, 0 for others, -1 where unknown."""
+    weight_of_pictures: float
+    """How much they count in training."""
     bags: list[Counter[str]]
     wanted: Counter[str]
 
@@ -99,7 +113,10 @@ def read_pages(material: Path, labelled: Path, extra: Path | None) -> Iterator[M
                 url=url,
                 html=(folder / "source.html").read_bytes(),
                 content="\n".join(expected.itertext()),
-                pictures=frozenset(_addresses([dict(image.attrib) for image in expected.iter("img")], url)),
+                pictures=frozenset(
+                    chain.from_iterable(picture_addresses(image.attrib, (), url) for image in expected.iter("img"))
+                ),
+                weight_of_pictures=WEIGHT_OF_PICTURES["readability"],
             )
 
 
@@ -112,7 +129,39 @@ def _read_extra(folder: Path) -> Iterator[Marked]:
             html=gzip.decompress((folder / f"{name}.html.gz").read_bytes()),
             content=item["articleBody"],
             pictures=None if item["images"] is None else frozenset(item["images"]),
+            weight_of_pictures=WEIGHT_OF_PICTURES["extra"],
         )
+
+
+def with_taught(pages: Iterable[Marked], extra: Path | None) -> Iterator[Marked]:
+    """`pages`, and the labels and further pages of the teacher where the folder `extra` has them.
+
+    Its labels are taken for pages whose pictures nobody marked, if it agrees with people on the text.
+    """
+    taught = json.loads((extra / TAUGHT).read_text()) if extra and (extra / TAUGHT).exists() else {}
+    for page in pages:
+        label = taught.pop(page.id, None)
+        if label and page.pictures is None and page.kind in TAUGHT_KINDS and _agreement(page, label) > LEAST_AGREEMENT:
+            page = replace(
+                page, url=label["url"], pictures=frozenset(label["images"]), weight_of_pictures=WEIGHT_OF_TAUGHT
+            )
+        yield page
+    for name, label in taught.items():
+        yield Marked(
+            id=name,
+            kind="taught",
+            url=label["url"],
+            html=Path(extra or "", f"{name}.html").read_bytes(),
+            content=label["text"],
+            pictures=frozenset(label["images"]),
+            weight_of_pictures=WEIGHT_OF_TAUGHT,
+        )
+
+
+def _agreement(page: Marked, label: Mapping[str, str]) -> float:
+    """F1 of words."""
+    marked, kept = (Counter(WORD.findall(text.lower())) for text in (page.content, label["text"]))
+    return 2 * (marked & kept).total() / max(1, marked.total() + kept.total())
 
 
 def prepare(page: Marked) -> Prepared | None:
@@ -143,32 +192,27 @@ def prepare(page: Marked) -> Prepared | None:
         found=(hits / np.maximum(counts, 1)).astype(np.float32),
         captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
         pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
+        weight_of_pictures=page.weight_of_pictures,
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
         wanted=Counter(wanted),
     )
 
 
 def _picture_target(segments: Segments, tag: int, page: Marked, base: str) -> float:
-    if not tag or page.pictures is None or MEDIA[segments.names[tag]] != "image":
+    if not tag or page.pictures is None or MEDIA.get(segments.names[tag], "image") != "image":
         return -1.0
-    image, sources = attributes_of(segments, tag), sources_of(segments, tag)
-    addresses = set(_addresses([image, *sources], base))
-    named = any(not is_placeholder(candidate.address) for candidate in image_candidates(image, sources))
-    if addresses & page.optional or not named:
+    addresses = set(picture_addresses(attributes_of(segments, tag), sources_of(segments, tag), base))
+    if addresses & page.optional or not addresses:
         return -1.0
     return float(bool(addresses & page.pictures))
 
 
-def _addresses(elements: Sequence[Mapping[str, str]], base: str) -> Iterator[str]:
-    """Everything in the attributes of an image, and of its `<source>` elements, that may be its address, absolute."""
-    for attributes in elements:
-        for name, value in attributes.items():
-            for word in re.split(r",\s+", value) if "srcset" in name else [value]:
-                if word.strip() and name not in ("alt", "title", "class", "id", "style"):
-                    try:
-                        yield urljoin(base, word.split()[0])
-                    except ValueError:
-                        continue
+def picture_addresses(image: Mapping[str, str], sources: Sequence[Mapping[str, str]], base: str) -> Iterator[str]:
+    """The absolute addresses of a picture, without those that only hold its place: many pictures share these."""
+    for candidate in image_candidates(image, sources):
+        address = None if is_placeholder(candidate.address) else canonical(candidate.address, base)
+        if address:
+            yield address
 
 
 def media_of(page: Prepared) -> NDArray[np.int64]:

@@ -17,16 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages
+from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages, with_taught
 from jobs.command import InputError, run_command
 from pipeline.features import Floats
 from pipeline.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
 
-WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 0.4}
+WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 0.4, "taught": 0.4}
 """Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part; of other kinds a
 page counts as one."""
-WEIGHT_OF_PICTURES = {"readability": 1.5, "extra": 0.5}
-"""Of other kinds, of which few pages are labelled, a page counts as three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,14 +121,14 @@ def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: Salien
     targets = np.concatenate([page.pictures[media_of(page)] for page, _ in rows])
     weights = np.concatenate([image_weights(page) for page, _ in rows])
     return fit(
-        features, np.maximum(targets, 0), weights, replace(config, members=3, widths=(24,), epochs=20, dropout=0.5)
+        features, np.maximum(targets, 0), weights, replace(config, members=3, widths=(48,), epochs=20, dropout=0.5)
     )
 
 
 def image_weights(page: Prepared) -> Floats:
-    """How much each medium counts: less on pages with many, more where few pages are labelled."""
+    """How much each medium counts: less on pages with many."""
     known = (page.pictures >= 0)[media_of(page)]
-    return (known / np.sqrt(max(1, known.sum())) * WEIGHT_OF_PICTURES.get(page.kind, 3.0)).astype(np.float32)
+    return (known / np.sqrt(max(1, known.sum())) * page.weight_of_pictures).astype(np.float32)
 
 
 def _of_media(page: Prepared, said: Floats) -> Floats:
@@ -159,10 +157,15 @@ def fit_by_folds(
     return fold, models, said
 
 
+def prepared_pages(config: SalienceConfig) -> list[Prepared]:
+    """All pages to train on that hold anything."""
+    marked = with_taught(read_pages(config.material, config.labels, config.extra), config.extra)
+    return [prepared for page in marked if (prepared := prepare(page))]
+
+
 def held_out_models(config: SalienceConfig, folds: int) -> dict[str, Models]:
     """Models for every marked page, by its id, that were not trained on it."""
-    marked = read_pages(config.material, config.labels, config.extra)
-    pages = [prepared for page in marked if (prepared := prepare(page))]
+    pages = prepared_pages(config)
     fold, models, _ = fit_by_folds(pages, config, folds)
     return {page.id: models[own] for page, own in zip(pages, fold.tolist(), strict=True)}
 
@@ -193,8 +196,7 @@ def write_weights(models: Models, path: Path) -> None:
 
 
 def run(config: SalienceConfig) -> None:
-    marked = read_pages(config.material, config.labels, config.extra)
-    pages = [prepared for page in marked if (prepared := prepare(page))]
+    pages = prepared_pages(config)
     _, _, said = fit_by_folds(pages, config, config.folds or 5)
     print_scores(pages, said)
     if not config.folds:

@@ -35,7 +35,8 @@ SPECIAL: tuple[IPNetwork, ...] = tuple(
 
 def canonical(address: str, base: str = "") -> str | None:
     """`address` made absolute by `base`, without its fragment; None unless it is http(s) without credentials."""
-    direct = _origin(base) + address if address[:1] == "/" else address
+    before = "" if address[:1] != "/" else _scheme(base) if address[:2] == "//" else _origin(base)
+    direct = before + address
     if SIMPLE.fullmatch(direct):
         return direct
     try:
@@ -50,6 +51,11 @@ def canonical(address: str, base: str = "") -> str | None:
     except ValueError:
         return None
     return text
+
+
+def _scheme(base: str) -> str:
+    scheme, separator, _ = base.partition(":")
+    return scheme + separator
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,22 +46,22 @@ class Head:
 
 def read_head(root: Any, url: str) -> Head:
     """What the page below `root`, found at `url`, says of itself."""
-    scripts = [script.text or "" for script in root.iter("script") if script.get("type") == JSON_LD]
-    metas = [(_meta_name(meta), meta.get("content", "")) for meta in root.iter("meta")]
+    found: dict[str, list[Any]] = {name: [] for name in ("script", "meta", "base", "link", "a", "title")}
+    for element in root.iter(*found):
+        found[element.tag].append(element)
+    scripts = [script.text or "" for script in found["script"] if script.get("type") == JSON_LD]
+    metas = [(_meta_name(meta), meta.get("content", "")) for meta in found["meta"]]
     named = {name: content.strip() for name, content in reversed(metas) if content.strip()}
-    base = next((canonical(element.get("href"), url) for element in root.iter("base") if element.get("href")), None)
+    base = next((canonical(element.get("href"), url) for element in found["base"] if element.get("href")), None)
     base = base or url
-    anchors = [(element.get("href"), element.get("rel", "")) for element in root.iter("a")]
-    related = [(element.get("href"), element.get("rel", "")) for element in root.iter("link")] + anchors
+    related = [element for element in (*found["link"], *found["a"]) if element.get("rel")]
 
     def target(relation: str) -> str:
-        found = (
-            address for address, relations in related if relations and address and relation in relations.lower().split()
-        )
-        return next((canonical(address, base) or "" for address in found), "")
+        addresses = (element.get("href") for element in related if relation in element.get("rel").lower().split())
+        return next((canonical(address, base) or "" for address in addresses if address), "")
 
     return Head(
-        title=_title(root),
+        title=_title(found["title"]),
         language=root.get("lang", "").strip().lower(),
         base=base,
         canonical=target("canonical"),
@@ -69,14 +69,14 @@ def read_head(root: Any, url: str) -> Head:
         licence=target("license"),
         licences=_licences(scripts),
         directives=directives([content for name, content in metas if name == "robots"]),
-        links=tuple(dict.fromkeys(address for address, _ in anchors if address is not None)),
+        links=tuple(dict.fromkeys(address for anchor in found["a"] if (address := anchor.get("href")) is not None)),
         description=_beginning([f"{name}={content}" for name, content in metas]) + _beginning(scripts),
     )
 
 
-def _title(root: Any) -> str:
+def _title(elements: Iterable[Any]) -> str:
     """The first title that is not a drawing's."""
-    titles = (title.text or "" for title in root.iter("title") if next(title.iterancestors("svg"), None) is None)
+    titles = (title.text or "" for title in elements if next(title.iterancestors("svg"), None) is None)
     return " ".join(next(titles, "").split())
 
 

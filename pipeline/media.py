@@ -55,7 +55,7 @@ def find_medium(
 def _image(segments: Segments, number: int, base: str, licences: Mapping[str, str]) -> ImageReference | None:
     tag = segments.media[number]
     attributes = attributes_of(segments, tag)
-    if segments.names[tag] in MEDIA:
+    if segments.names[tag] in MEDIA or segments.names[tag] == "figure":
         candidates = image_candidates(attributes, sources_of(segments, tag))
         named = [(candidate.address, candidate.attribute) for candidate in candidates]
     else:

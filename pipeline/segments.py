@@ -34,6 +34,10 @@ TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
+PICTURE_NAMED = re.compile(r'="[^"\s]*/[^"\s]+\.(?:jpe?g|png|webp|avif)(?:[?#][^"\s]*)?"', re.IGNORECASE)
+"""An attribute that holds the address of a picture and nothing else."""
+MOST_IN_FIGURE = 100
+"""So many tags of a figure are searched for media."""
 LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
 NO_CHARACTER = "&#xFFFD;"
@@ -80,6 +84,8 @@ class Segments:
     ends: list[int] = field(default_factory=lambda: [0])
     """First segment after each container."""
 
+    read: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
+    """Attributes of tags, for those that were asked for: `pipeline.tags` reads each tag once."""
     gaps: set[int] = field(default_factory=set[int])
     """Segments in front of which navigation was left out."""
     is_cut: bool = False
@@ -96,15 +102,18 @@ def cut(text: str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, C
     """
     left_out = Counter(inline_svg=sum(1 for _ in root.iter("svg")))
     lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
-    length, images = TEXT_LENGTH(root), sum(1 for _ in root.iter("img"))
-    for element in list(root.iter(*NAVIGATION)):
+    length = TEXT_LENGTH(root)
+    # Outermost ones alone: what lies in another goes, and is counted, with that.
+    navigation = [found for found in root.iter(*NAVIGATION) if next(found.iterancestors(*NAVIGATION), None) is None]
+    left_out["navigation"] = sum(1 for element in navigation for _ in element.iter("img"))
+    for element in navigation:
         element.clear(keep_tail=True)
     segments = _walk(root, backgrounds)
     if sum(map(len, segments.texts)) < LEAST_OUTSIDE * length:
         whole = parse(text)
         lxml.etree.strip_elements(whole, *NEVER_SHOWN, with_tail=False)
+        del left_out["navigation"]
         return _walk(whole, backgrounds, everything=length >= LEAST_HIDDEN), left_out
-    left_out["navigation"] = images - sum(1 for _ in root.iter("img"))
     return segments, left_out
 
 
@@ -153,6 +162,8 @@ class _Walk:
                     break
                 if kind == _OPEN:
                     self._open(number)
+                    if name == "figure" and _is_picture(segments, number):
+                        self._add("", bool(links), number, links and link)
                 elif kind == _LINK:
                     links, link = links + 1, number
                 elif kind == _MEDIA:
@@ -226,6 +237,14 @@ def _text_after(tags: Iterator[tuple[int, str, str, str]]) -> str:
         if not depth:
             return text
     return ""
+
+
+def _is_picture(segments: Segments, number: int) -> bool:
+    """Whether a `<figure>` names a picture in an attribute, and a script is to make the `<img>` in it."""
+    if not PICTURE_NAMED.search(segments.attributes[number]):
+        return False
+    inside = segments.names[number : number + MOST_IN_FIGURE]
+    return "/figure" in inside and MEDIA.keys().isdisjoint(inside[: inside.index("/figure")])
 
 
 def _is_hidden(name: str, said: str) -> bool:

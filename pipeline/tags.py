@@ -11,8 +11,11 @@ ATTRIBUTE = re.compile(r' ([^\s=]+)="([^"]*)"')
 
 def attributes_of(segments: Segments, number: int) -> dict[str, str]:
     """The attributes of a tag of the page."""
-    said = ATTRIBUTE.findall(segments.attributes[number])
-    return {name: unescape(value) if "&" in value else value for name, value in said}
+    known = segments.read.get(number)
+    if known is None:
+        said = ATTRIBUTE.findall(segments.attributes[number])
+        known = segments.read[number] = {name: unescape(value) if "&" in value else value for name, value in said}
+    return known
 
 
 def sources_of(segments: Segments, number: int) -> list[dict[str, str]]:
@@ -33,23 +36,21 @@ def sources_of(segments: Segments, number: int) -> list[dict[str, str]]:
 def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
     """Where the elements of `tags` are: steps with the number among elements of the same name, as XPath counts."""
     found: dict[int, str] = {}
-    wanted = set(tags)
-    counts = dict[str, int]()
-    outer: list[dict[str, int]] = []  # counts of the elements around, each beside the step that leads out of it
-    steps: list[str] = []
-    for number, (name, said) in enumerate(
-        zip(segments.names[: max(wanted, default=-1) + 1], segments.attributes, strict=False)
-    ):
-        if name[0] == "/":
-            counts = outer.pop()
-            steps.pop()
-            continue
-        counts[name] = counts.get(name, 0) + 1
-        if number in wanted:
-            places = [f"/{step}[{around[step]}]" for step, around in zip(steps, outer, strict=True)]
-            found[number] = f"{''.join(places)}/{name}[{counts[name]}]"
-        if said[-1:] != "/":
-            outer.append(counts)
-            steps.append(name)
-            counts = {}
+    counts, outer = (
+        dict[str, int](),
+        list[tuple[dict[str, int], str]](),
+    )  # of siblings; and around, with the step inwards
+    names, attributes, start = segments.names, segments.attributes, 0
+    for number in sorted(set(tags)):
+        for name, said in zip(names[start:number], attributes[start:number], strict=True):
+            if name[0] == "/":
+                counts, _ = outer.pop()
+            else:
+                counts[name] = counts.get(name, 0) + 1
+                if said[-1:] != "/":
+                    outer.append((counts, name))
+                    counts = {}
+        start, name = number, names[number]
+        steps = [f"/{step}[{around[step]}]" for around, step in outer]
+        found[number] = f"{''.join(steps)}/{name}[{counts.get(name, 0) + 1}]"
     return found
