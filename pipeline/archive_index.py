@@ -28,6 +28,8 @@ SCHEMA = pa.schema(
     }
 )
 """The fields of `Entry`; one row an address, those of pages first, in the order in which they are worked on."""
+INDEX = "index"
+"""The folder of the indexes, in that of the output."""
 SAYS = b"flamboyance"
 """The key of the table's metadata under which counts and notes stand, as JSON."""
 
@@ -77,9 +79,26 @@ def index_name(archive: str, size: int) -> str:
 def write_index(location: Location, index: ArchiveIndex) -> None:
     says = {"counts": dict(index.counts), "notes": index.notes, "one_piece": index.one_piece, "pages": index.pages}
     rows = [asdict(entry) for entry in index.entries]
-    table = pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata({SAYS: json.dumps(says).encode()}))
+    _write(location, pa.Table.from_pylist(rows, schema=SCHEMA), says)
+
+
+def join_indexes(location: Location, parts: Sequence[Location]) -> None:
+    """Writes to `location` the rows of all `parts` as one index, unless that stands there.
+
+    Those of archives in one piece are left out: to read from them they would have to be decompressed whole.
+    """
+    names = [part.name for part in parts]
+    if location.exists() and read_index(location).notes == tuple(names):
+        return
+    tables = [_open(part).read() for part in parts]
+    readable = [table for table in tables if not _says(location, table.schema.metadata)["one_piece"]]
+    joined = pa.concat_tables([SCHEMA.empty_table(), *(table.replace_schema_metadata() for table in readable)])
+    _write(location, joined, {"counts": {}, "notes": names, "one_piece": "", "pages": 0})
+
+
+def _write(location: Location, table: pa.Table, says: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table.replace_schema_metadata({SAYS: json.dumps(says).encode()}), buffer, compression="zstd")
     location.write(buffer.getvalue())
 
 
@@ -88,7 +107,9 @@ class IndexTable:
 
     def __init__(self, table: pa.Table, says: Mapping[str, Any]) -> None:
         self._table = table
-        self._rows = {str(url): row for row, url in enumerate(table["url"].to_pylist())}
+        self._rows = dict[str, int]()
+        for row, url in enumerate(table["url"].to_pylist()):
+            self._rows.setdefault(str(url), row)
         self.counts: Mapping[str, int] = says["counts"]
         self.notes: tuple[str, ...] = tuple(says["notes"])
         self.one_piece: str = says["one_piece"]

@@ -6,7 +6,6 @@ The indexes lie in the output's folder, so that a rerun finds them, and a task f
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,29 +17,18 @@ from ray.exceptions import RayTaskError
 
 from jobs.command import InputError
 from jobs.connect import connect, resolve
-from pipeline.archive_index import IndexTable, count_rows, index_name, read_index, write_index
+from pipeline.archive_index import INDEX, IndexTable, count_rows, index_name, join_indexes, read_index, write_index
 from pipeline.captures import index_archive
-from pipeline.fetch import FetchConfig
 from pipeline.members import compression_of, lay_out_plain
-from pipeline.ranges import is_web, open_file, open_ranges
+from pipeline.ranges import Access, is_web, open_file, open_ranges
 from pipeline.warc import Archive
 from shards.errors import DatasetError
 from shards.location import Location, locate
 
-INDEX = "index"
-"""The folder of the indexes, in that of the output."""
-TOGETHER = "together.json"
-"""Names the indexes of a run in which pictures of all its pages are looked for."""
+TOGETHER = "together.parquet"
+"""The index in which the pictures of all pages of a run are looked for; absent if it would be too long."""
 MOST_TOGETHER = 200_000
 """Addresses of all archives of a run; if there are more, a page's pictures are looked for in its own archive alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How files on web servers are reached."""
-
-    fetch: FetchConfig
-    allow_network: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +91,21 @@ def list_archives(archives: Sequence[str], output: Location, access: Access) -> 
         connect()
         make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
         finish_tasks([make.remote(archive, output / INDEX / name, access) for archive, name in missing])
-    rows = sum(count_rows(output / INDEX / name)[1] for name in names)
-    together = names if rows <= MOST_TOGETHER else []
-    (output / INDEX / TOGETHER).write(json.dumps(together).encode())
+    indexes = [output / INDEX / name for name in names]
+    if len(names) > 1 and sum(count_rows(index)[1] for index in indexes) <= MOST_TOGETHER:
+        join_indexes(output / INDEX / TOGETHER, indexes)
     return names
 
 
 def _size(archive: str, access: Access) -> int:
     if not is_web(archive):
         return locate(archive).size()
-    with open_file(archive, access.fetch, access.allow_network) as file:
+    with open_file(archive, access) as file:
         return file.seek(0, 2)
 
 
 def _make_index(archive: str, location: Location, access: Access) -> None:
-    with open_file(archive, access.fetch, access.allow_network) as file:
+    with open_file(archive, access) as file:
         write_index(location, index_archive(file, archive))
 
 
@@ -176,16 +164,15 @@ def _repeated(names: Sequence[str], output: Location) -> Mapping[str, list[int]]
 @asynccontextmanager
 async def open_archive(rows: Rows, output: Location, access: Access) -> AsyncGenerator[OpenArchive]:
     """The pages in `rows` and the door to their archive, on the running event loop."""
-    folder = output / INDEX
-    own = read_index(folder / rows.index)
-    async with open_ranges(access.fetch, access.allow_network) as ranges:
+    own, together = read_index(output / INDEX / rows.index), output / INDEX / TOGETHER
+    async with open_ranges(access) as ranges:
         with NamedTemporaryFile() as copy:
             if own.one_piece:
                 await asyncio.to_thread(_lay_out, own.one_piece, cast(IO[bytes], copy), access)
                 ranges.replace(own.one_piece, copy.name)
             yield OpenArchive(
                 addresses=_addresses(own, rows),
-                door=Archive([own, *_others(folder, rows.index)], ranges),
+                door=Archive([own, read_index(together)] if together.exists() else [own], ranges),
                 counts=_counts(own, rows),
                 notes=own.notes if rows.start == 0 else (),
             )
@@ -203,13 +190,6 @@ def _counts(index: IndexTable, rows: Rows) -> Mapping[str, int]:
 
 
 def _lay_out(archive: str, copy: IO[bytes], access: Access) -> None:
-    with open_file(archive, access.fetch, access.allow_network) as file:
+    with open_file(archive, access) as file:
         lay_out_plain(file, compression_of(file), copy, damages=[])
     copy.flush()
-
-
-def _others(folder: Location, own: str) -> list[IndexTable]:
-    """The other indexes of the run, but for those of archives that would have to be decompressed whole."""
-    together = json.loads((folder / TOGETHER).read()) if (folder / TOGETHER).exists() else []
-    others = [read_index(folder / name) for name in together if name != own]
-    return [index for index in others if not index.one_piece]

@@ -13,6 +13,7 @@ from pipeline.payloads import content_type, status_of
 from pipeline.records import Record, UnalignedError, scan
 
 HTML = ("text/html", "application/xhtml+xml")
+KINDS = ("response", "resource", "revisit")
 REDIRECTS = (301, 302, 303, 307, 308)
 PAGE_INFO = "urn:pageinfo:"
 """In front of the address of each page in the archives of Browsertrix, and in ours: other HTML there is no page."""
@@ -66,12 +67,10 @@ def _describe(record: Record) -> Capture | None:
         url = canonical(record.url.removeprefix(PAGE_INFO))
         return Capture(url=url, page_info=True) if url else None
     url = canonical(record.url)
+    if url is None or record.kind not in KINDS:
+        return None
     http = record.read_http_head() if record.is_answer else None
-    if (
-        url is None
-        or record.kind not in ("response", "resource", "revisit")
-        or (record.kind == "response" and not http)
-    ):
+    if http is None and record.kind == "response":
         return None
     headers = http or record.headers
     status = status_of(http) if http else 200
@@ -138,5 +137,6 @@ def _pages_first(found: Mapping[str, Entry], named: Sequence[str]) -> list[Entry
     """The entries with the pages in front: those that the archive names as such, or all HTML if it names none."""
     if not named:
         return sorted(found.values(), key=lambda entry: not entry.page)
-    pages = [replace(found[url], page=True) for url in named]
-    return pages + [replace(entry, page=False) for url, entry in found.items() if url not in set(named)]
+    pages = {url: replace(found[url], page=True) for url in named}
+    others = [replace(entry, page=False) for url, entry in found.items() if url not in pages]
+    return [*pages.values(), *others]

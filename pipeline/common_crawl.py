@@ -16,10 +16,10 @@ import ray
 from jobs.command import InputError
 from jobs.connect import connect
 from pipeline.addresses import canonical
-from pipeline.archive_index import ArchiveIndex, Entry, count_rows, write_index
-from pipeline.archives import INDEX, Access, finish_tasks
+from pipeline.archive_index import INDEX, ArchiveIndex, Entry, count_rows, write_index
+from pipeline.archives import finish_tasks
 from pipeline.index_filter import parse_filter
-from pipeline.ranges import open_file
+from pipeline.ranges import Access, open_file
 from shards.errors import DatasetError
 from shards.location import Location
 
@@ -65,7 +65,7 @@ def index_common_crawl(
 def _read_paths(uri: str, access: Access) -> list[str]:
     """The Parquet files of the part of a crawl's index that lists pages. Raises InputError."""
     try:
-        with open_file(uri, access.fetch, access.allow_network) as file:
+        with open_file(uri, access) as file:
             text = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(file.read(MOST_PATHS), MOST_PATHS).decode()
     except (DatasetError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{uri}, the list of the crawl's index, cannot be read: {error}") from None
@@ -92,7 +92,7 @@ def _make_index(part: str, condition: str, base: str, location: Location, access
     if condition:
         passing = passing & parse_filter(condition, COLUMNS)
     try:
-        with open_file(part, access.fetch, access.allow_network, read_ahead=0) as file:
+        with open_file(part, access, read_ahead=0) as file:
             table = pq.read_table(file, columns=list(PLACE), filters=passing)
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{part} cannot be read as an index of Common Crawl: {error}") from None

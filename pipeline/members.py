@@ -166,6 +166,14 @@ class Member(io.RawIOBase):
         return b""
 
 
+def decompressed(data: bytes, compression: Compression) -> IO[bytes]:
+    """What the member, or the plain record, in `data` holds, to be read forwards."""
+    file = io.BytesIO(data)
+    if compression.name == "plain":
+        return file
+    return io.BufferedReader(Member(0, compression.decompressor(), file, b""), BLOCK)
+
+
 def read_members(file: IO[bytes], compression: Compression) -> Iterator[Member]:
     """The members of `file` in order; behind a broken one, from the next place on that looks like a beginning."""
     file.seek(compression.start)

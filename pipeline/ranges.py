@@ -7,6 +7,7 @@ import asyncio
 import io
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, TypeVar, cast
 
 from pyarrow import fs
@@ -19,6 +20,15 @@ from shards.location import locate
 T = TypeVar("T")
 READ_AHEAD = 8 * 2**20
 """Bytes asked for at once where a file on a web server is read from its beginning to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How files on web servers are reached."""
+
+    fetch: FetchConfig
+    allow_network: str
+    """Networks that are not public and may be reached all the same."""
 
 
 def is_web(uri: str) -> bool:
@@ -71,15 +81,14 @@ def _total(answer: Fetched) -> int:
 
 
 @asynccontextmanager
-async def open_ranges(fetch: FetchConfig, allow_network: str) -> AsyncGenerator[Ranges]:
-    """A Ranges that may also reach the networks named in `allow_network`."""
+async def open_ranges(access: Access) -> AsyncGenerator[Ranges]:
     with ExitStack() as files:
-        async with open_fetcher(fetch, allow_network) as fetcher:
+        async with open_fetcher(access.fetch, access.allow_network) as fetcher:
             yield Ranges(fetcher, files)
 
 
 @contextmanager
-def open_file(uri: str, fetch: FetchConfig, allow_network: str, read_ahead: int = READ_AHEAD) -> Generator[IO[bytes]]:
+def open_file(uri: str, access: Access, read_ahead: int = READ_AHEAD) -> Generator[IO[bytes]]:
     """The file at `uri` to read and seek in, for work that is not asynchronous.
 
     From a web server at least `read_ahead` bytes are asked for at once. Raises DatasetError, also while it is read.
@@ -91,7 +100,7 @@ def open_file(uri: str, fetch: FetchConfig, allow_network: str, read_ahead: int 
             yield cast(IO[bytes], file)
         return
     with asyncio.Runner() as runner:
-        opening = open_ranges(fetch, allow_network)
+        opening = open_ranges(access)
         ranges = runner.run(opening.__aenter__())
         try:
             file = _WebFile(runner, ranges, uri)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from jobs.connect import resolve
 from pipeline.addresses import canonical
-from pipeline.archives import Access, Rows, cut_rows, find_archives, first_pages, list_archives, open_archive
+from pipeline.archives import Rows, cut_rows, find_archives, first_pages, list_archives, open_archive
 from pipeline.common_crawl import BASE, COLUMNS, index_common_crawl
 from pipeline.door import Door, FirstOf
 from pipeline.html_folder import HtmlFolder, list_folder
@@ -21,6 +21,7 @@ from pipeline.index_filter import parse_filter
 from pipeline.lists import read_addresses
 from pipeline.network import NetworkConfig, OpenNetwork
 from pipeline.opt_out import WithoutOptedOut, read_opt_out
+from pipeline.ranges import Access
 from pipeline.sitemap import list_sitemap
 from shards.location import Location, locate
 

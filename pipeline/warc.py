@@ -7,21 +7,19 @@ import asyncio
 import io
 import struct
 from collections.abc import Sequence
-from typing import IO
 
 from pipeline import robots
 from pipeline.archive_index import Entry, IndexTable
 from pipeline.door import Fetched, FetchError
 from pipeline.members import (
-    BLOCK,
     DICTIONARY,
     GZIP,
     MOST_DICTIONARY,
     ZSTD,
     Compression,
     DamagedError,
-    Member,
     compression_of,
+    decompressed,
 )
 from pipeline.payloads import read_payload
 from pipeline.ranges import Ranges
@@ -65,7 +63,7 @@ class Archive:
             raise FetchError("too_large")
         data = await self._ranges.read(entry.archive, entry.offset, entry.length)
         try:
-            stream = _decompressed(data, await self._compression(entry.archive, data))
+            stream = decompressed(data, await self._compression(entry.archive, data))
             answer = read_payload(read_record(stream), entry.url, most_bytes)
         except (DamagedError, EOFError):
             raise FetchError("broken_record") from None
@@ -86,10 +84,3 @@ class Archive:
         size = 8 + struct.unpack("<I", head[4:])[0] if head.startswith(DICTIONARY) and len(head) == 8 else 8
         size = min(size, MOST_DICTIONARY)
         return compression_of(io.BytesIO(await self._ranges.read(archive, 0, size)))
-
-
-def _decompressed(data: bytes, compression: Compression) -> IO[bytes]:
-    file = io.BytesIO(data)
-    if compression.name == "plain":
-        return file
-    return io.BufferedReader(Member(0, compression.decompressor(), file, b""), BLOCK)

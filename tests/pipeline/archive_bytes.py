@@ -13,7 +13,7 @@ from pipeline.captures import index_archive
 from pipeline.door import Fetched, FetchError
 from pipeline.fetch import FetchConfig
 from pipeline.members import compression_of, lay_out_plain
-from pipeline.ranges import open_ranges
+from pipeline.ranges import Access, open_ranges
 from pipeline.warc import Archive
 from shards.location import locate
 
@@ -67,7 +67,7 @@ def fetch_all(path: Path, urls: Iterable[str], most_bytes: int = 1_000_000) -> l
         with path.open("rb") as file, (folder / "plain").open("w+b") as plain:
             index = index_archive(file, str(path))
             write_index(locate(str(folder / "index")), index)
-            async with open_ranges(FetchConfig(), "") as ranges:
+            async with open_ranges(Access(fetch=FetchConfig(), allow_network="")) as ranges:
                 if index.one_piece:
                     lay_out_plain(file, compression_of(file), plain, [])
                     plain.flush()

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import io
-import json
 
 import pytest
 from archive_bytes import PAGE, answer, record, write
@@ -11,8 +10,6 @@ from range_server import serving_ranges
 
 from jobs.command import InputError
 from pipeline.archives import (
-    MOST_TOGETHER,
-    Access,
     OpenArchive,
     Rows,
     cut_rows,
@@ -22,7 +19,7 @@ from pipeline.archives import (
 )
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig
-from pipeline.ranges import open_file, open_ranges
+from pipeline.ranges import Access, open_file, open_ranges
 from shards.errors import DatasetError
 from shards.location import Location, locate
 
@@ -99,11 +96,12 @@ def test_pictures_are_found_in_the_other_archives_of_a_run(tmp_path):
     names = list_archives(paths, output, ACCESS)
     rows = cut_rows(names, output, 9, None)[0]
     assert opened(rows[0], output, "http://a.org/x.png")[1] == ["image/png"]
-    together = tmp_path / "out" / "index" / "together.json"
-    assert json.loads(together.read_bytes()) == names
-    together.write_text("[]")  # as if there were more than MOST_TOGETHER
+    together = tmp_path / "out" / "index" / "together.parquet"
+    written = together.stat().st_mtime_ns
+    assert list_archives(paths, output, ACCESS) == names
+    assert together.stat().st_mtime_ns == written
+    together.unlink()  # as if there were more than MOST_TOGETHER
     assert opened(rows[0], output, "http://a.org/x.png")[1] == ["not_in_archive"]
-    assert MOST_TOGETHER > 2
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -162,7 +160,7 @@ def test_a_file_on_a_web_server_reads_like_one_on_disk(tmp_path):
     (tmp_path / "x").write_bytes(data)
     with serving_ranges(tmp_path, []) as server:
         for read_ahead in (0, 100, 1_000_000):
-            with open_file(f"{server}/x", ACCESS.fetch, ACCESS.allow_network, read_ahead) as file:
+            with open_file(f"{server}/x", ACCESS, read_ahead) as file:
                 assert file.seek(0, io.SEEK_END) == len(data)
                 assert file.seek(-10, io.SEEK_END) == len(data) - 10
                 assert file.read(20) == data[-10:]
@@ -175,12 +173,12 @@ def test_a_file_on_a_web_server_reads_like_one_on_disk(tmp_path):
 
 def test_ranges_give_reasons(tmp_path):
     async def read(uri: str) -> bytes:
-        async with open_ranges(ACCESS.fetch, ACCESS.allow_network) as ranges:
+        async with open_ranges(ACCESS) as ranges:
             return await ranges.read(uri, 0, 10)
 
     with pytest.raises(FetchError, match=r"^archive_unreadable$"):
         asyncio.run(read(str(tmp_path / "none")))
     with serving_ranges(tmp_path, []) as server, pytest.raises(FetchError, match=r"^http_404$"):
         asyncio.run(read(f"{server}/none"))
-    with pytest.raises(DatasetError, match="does not exist"), open_file(str(tmp_path / "none"), ACCESS.fetch, ""):
+    with pytest.raises(DatasetError, match="does not exist"), open_file(str(tmp_path / "none"), ACCESS):
         pass
