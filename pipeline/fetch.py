@@ -97,10 +97,20 @@ class Wanted:
     """The status of an answer that has it."""
     beginning: bool = False
     """Of a longer body the beginning is taken, instead of nothing."""
+    follows: Callable[[str], bool] = lambda url: True
+    """Whether a redirect to an address is followed; one that is not raises Elsewhere."""
 
 
 Ask = Callable[[URL, Wanted], Awaitable[Fetched | URL]]
 """One request: what came, or the address that it redirects to. Raises FetchError."""
+
+
+class Elsewhere(FetchError):
+    """An address redirects to one that somebody else is to ask for."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("elsewhere")
+        self.url = url
 
 
 class Fetcher:
@@ -113,9 +123,9 @@ class Fetcher:
         self._hosts = Hosts(config.manners)
         self._robots = robots.RobotsFiles(self._read_robots)
 
-    async def fetch(self, url: str, most_bytes: int) -> Fetched:
-        """The body at `url`, at most `most_bytes` long. Raises FetchError."""
-        return await self._persist(url, self._ask_politely, Wanted(most_bytes=most_bytes))
+    async def fetch(self, url: str, most_bytes: int, follows: Callable[[str], bool] = lambda url: True) -> Fetched:
+        """The body at `url`, at most `most_bytes` long. Raises FetchError, and Elsewhere where `follows` says no."""
+        return await self._persist(url, self._ask_politely, Wanted(most_bytes=most_bytes, follows=follows))
 
     async def fetch_range(self, url: str, start: int, length: int) -> Fetched:
         """The `length` bytes from `start` of what lies at `url`, fewer at its end (RFC 9110, 14.2).
@@ -154,6 +164,8 @@ class Fetcher:
             answer = await ask(url, wanted)
             if isinstance(answer, Fetched):
                 return answer
+            if not wanted.follows(str(answer)):
+                raise Elsewhere(str(answer))
             url = answer
         raise FetchError("too_many_redirects")
 

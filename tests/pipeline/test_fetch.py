@@ -8,7 +8,7 @@ import time
 import pytest
 
 from pipeline.door import FetchError
-from pipeline.fetch import FetchConfig, open_fetcher
+from pipeline.fetch import Elsewhere, FetchConfig, open_fetcher
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -79,6 +79,20 @@ def test_redirects_are_followed_and_bounded(site):
     site.answers["/loop"] = redirect("/loop")
     assert fetch(f"{site.url}/1", f"{site.url}/loop") == [b"end", "too_many_redirects"]
     assert site.requests.count("/loop") == 6
+
+
+def test_a_redirect_that_is_somebody_elses_is_named_instead_of_followed(site):
+    site.answers["/here"] = redirect("/there")
+    site.answers["/there"] = redirect("/elsewhere")
+
+    async def fetch_own() -> str:
+        async with open_fetcher(FetchConfig(delay_seconds=0), LOOPBACK) as fetcher:
+            with pytest.raises(Elsewhere) as caught:
+                await fetcher.fetch(f"{site.url}/here", 9, follows=lambda url: not url.endswith("/elsewhere"))
+            return caught.value.url
+
+    assert asyncio.run(fetch_own()) == f"{site.url}/elsewhere"
+    assert site.requests == ["/robots.txt", "/here", "/there"]
 
 
 def test_robots_are_obeyed_also_after_a_redirect(site):
