@@ -134,6 +134,20 @@ def test_header_lines_without_end_are_bounded(pack, bomb):
     assert peak < 20_000_000
 
 
+@pytest.mark.parametrize("pack", PACKS.values(), ids=PACKS)
+def test_a_long_record_is_passed_over_in_pieces(pack, tmp_path):
+    (tmp_path / "x.warc").write_bytes(pack(record("http://a.org/film", answer(bytes(10**8)))) + pack(RECORDS[0]))
+    damages = list[str]()
+    with (tmp_path / "x.warc").open("rb") as file:
+        tracemalloc.start()
+        found = list(scan(file, compression_of(file), lambda record: record.url, damages))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert [url for url, _, _ in found] == ["http://a.org/film", "http://a.org/"]
+    assert damages == []
+    assert peak < 5_000_000
+
+
 def test_what_is_no_archive_gives_nothing_and_says_so():
     assert read(b"") == ([], [])
     assert read(b"<html>\n<p>\n")[1] == ["at byte 0: no record begins with b'<html>\\n'"]
