@@ -95,22 +95,24 @@ def _original(record: Record) -> str | None:
 def _entries(captures: Iterable[tuple[Capture, int, int]], archive: str, counts: Counter[str]) -> list[Entry]:
     """The best capture of each address, those of pages first."""
     found, by_digest = dict[str, Entry](), dict[str, Entry]()
-    revisits, named = list[Capture](), dict[str, None]()
+    revisits, named = list[tuple[Capture, Entry]](), dict[str, None]()
     for capture, offset, length in captures:
+        entry = _entry(capture, archive, offset, length)
         if capture.page_info:
             named[capture.url] = None
         elif capture.original is not None and not capture.target:
-            revisits.append(capture)
+            revisits.append((capture, entry))
         else:
-            entry = _entry(capture, archive, offset, length)
             _keep_better(found, entry)
-            if capture.original is None:
+            if capture.digest and capture.original is None:
                 by_digest.setdefault(capture.digest, entry)
-    for revisit in revisits:
-        original = by_digest.get(revisit.digest) or found.get(revisit.original or revisit.url)
-        counts["archive_revisits_without_original"] += original is None
-        if original:
-            _keep_better(found, replace(original, url=revisit.url))
+    for revisit, entry in revisits:
+        if same := by_digest.get(revisit.digest) or found.get(revisit.original or revisit.url):
+            _keep_better(found, replace(same, url=revisit.url))
+        elif revisit.original not in ("", revisit.url):
+            # Another archive of the run may hold it.
+            _keep_better(found, replace(entry, status=302, target=revisit.original or ""))
+        counts["archive_revisits_without_original"] += not same
     return _pages_first(found, [url for url in named if url in found])
 
 

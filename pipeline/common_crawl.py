@@ -28,11 +28,13 @@ PLACE = ("url", "warc_filename", "warc_record_offset", "warc_record_length")
 """Columns that say where a page lies (https://commoncrawl.org/columnar-index)."""
 COLUMNS = (
     *PLACE,
-    "url_host_name", "url_host_tld", "url_host_registered_domain", "url_protocol", "url_path", "url_query",
-    "fetch_time", "fetch_status", "content_digest", "content_mime_type", "content_mime_detected", "content_charset",
-    "content_languages", "content_truncated",
+    "url_surtkey", "url_host_name", "url_host_name_reversed", "url_host_tld", "url_host_2nd_last_part",
+    "url_host_3rd_last_part", "url_host_4th_last_part", "url_host_5th_last_part", "url_host_registry_suffix",
+    "url_host_registered_domain", "url_host_private_suffix", "url_host_private_domain", "url_protocol", "url_port",
+    "url_path", "url_query", "fetch_status", "content_digest", "content_mime_type", "content_mime_detected",
+    "content_charset", "content_languages", "content_truncated", "warc_segment",
 )  # fmt: skip
-"""Columns that a filter may name."""
+"""Columns that a filter may name: texts and whole numbers (commoncrawl/cc-index-table, cc-index-schema-flat.json)."""
 PAGES = "fetch_status = 200 and content_mime_detected in ('text/html', 'application/xhtml+xml')"
 """Passes what can be a page at all."""
 MOST_PATHS = 10_000_000

@@ -105,6 +105,19 @@ def test_pictures_are_found_in_the_other_archives_of_a_run(tmp_path):
 
 
 @pytest.mark.usefixtures("ray_cluster")
+def test_a_revisit_is_followed_into_another_archive(tmp_path):
+    refers = {"WARC_Refers_To_Target_URI": "http://a.org/old"}
+    paths = [
+        str(write(tmp_path / "a.warc", [record("http://a.org/new", answer(b""), kind="revisit", **refers)])),
+        str(write(tmp_path / "b.warc", pages("old"))),
+    ]
+    output = locate(str(tmp_path / "out"))
+    rows = cut_rows(list_archives(paths, output, ACCESS), output, 9, None)[0]
+    archive, given = opened(rows[0], output, "http://a.org/new")
+    assert (archive.addresses, given) == (["http://a.org/new"], ["text/html"])
+
+
+@pytest.mark.usefixtures("ray_cluster")
 def test_a_page_that_two_archives_hold_is_worked_on_once(tmp_path):
     paths = [str(write(tmp_path / f"{name}.warc", pages("", name))) for name in "ab"]
     output = locate(str(tmp_path / "out"))
