@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from pipeline.door import Fetched, FetchError
 from pipeline.fetch import FetchConfig, Fetcher, open_fetcher
@@ -42,6 +42,9 @@ FORGOTTEN_SECONDS = 600.0
 """A task that has not called for so long is dead, and what waits for it is dropped; if it is not, it asks again."""
 LINGER_SECONDS = 0.005
 """A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond."""
+
+CLOSING_SECONDS = 600.0
+"""For putting the last segments of the store on an object store."""
 
 Handle = Any
 """Of an actor; Ray's own types do not know what `remote` returns of a coroutine."""
@@ -75,6 +78,7 @@ class HostFetcher:
 
     def __init__(self, config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location) -> None:
         self._fetcher_options = config, allow_network, opt_out
+        self._opt_out = opt_out
         self._store = Store(store)
         self._birth = secrets.token_hex(8)
         self._opening = asyncio.Lock()
@@ -147,6 +151,8 @@ class HostFetcher:
             asking.changed.notify_all()
 
     async def _answer(self, url: str, most_bytes: int) -> Fetched | str:
+        if self._opt_out.refuses(url):  # also what an earlier run, without the list, left in the store
+            return "opted_out"
         if held := self._store.get(url):
             return held if len(held.data) <= most_bytes else "too_large"
         if url in self._failures:
@@ -211,8 +217,9 @@ def start_actors(
     )
     try:
         yield actors
-        with suppress(RayActorError):  # One that is lost has nothing to close; who asked it counted that.
-            ray.get([actor.close.remote() for actor in actors])
+        # One that is lost has nothing to close, and who asked it counted that.
+        with suppress(RayActorError, GetTimeoutError):
+            ray.get([actor.close.remote() for actor in actors], timeout=CLOSING_SECONDS)
     finally:
         for actor in actors:
             ray.kill(actor)

@@ -18,7 +18,7 @@ from pipeline.crawl import on_a_loop
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig
 from pipeline.network import open_network
-from pipeline.opt_out import NOBODY
+from pipeline.opt_out import NOBODY, OptOut
 from shards.location import locate
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -87,6 +87,10 @@ def test_tasks_together_keep_a_hosts_limit_and_fetch_an_address_once(site, crowd
         assert fetch_all(actors, addresses) == expected
     assert crowd.asked["/0"] == 1, "another run finds in the store what an earlier one left there"
     assert crowd.asked["/gone"] == 2
+
+    nobody = OptOut(domains=frozenset(("127.0.0.1",)))
+    with start_actors(FAST, "127.0.0.0/8", nobody, locate(str(tmp_path))) as actors:
+        assert set(fetch_all(actors, addresses)) == {"opted_out"}, "what lies in the store does not help"
 
 
 def test_an_actor_that_is_killed_is_asked_again_for_what_it_owed(site, crowd, tmp_path):
