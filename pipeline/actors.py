@@ -42,10 +42,8 @@ FORGOTTEN_SECONDS = 600.0
 """A task that has not called for so long is dead, and what waits for it is dropped; if it is not, it asks again."""
 LINGER_SECONDS = 0.005
 """A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond."""
-
 CLOSING_SECONDS = 600.0
 """For putting the last segments of the store on an object store."""
-
 Handle = Any
 """Of an actor; Ray's own types do not know what `remote` returns of a coroutine."""
 Answer = Fetched | str | Exception
