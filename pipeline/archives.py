@@ -6,9 +6,10 @@ The indexes lie in the output's folder, so that a rerun finds them, and a task f
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from tempfile import NamedTemporaryFile
 from typing import IO, cast
 
@@ -59,7 +60,8 @@ def find_archives(patterns: str) -> list[str]:
     On a web server, which does not list its files, a pattern is an address. Raises InputError for one that names none.
     """
     named = [pattern.strip() for pattern in patterns.split(",") if pattern.strip()]
-    return [archive for pattern in named for archive in ([pattern] if is_web(pattern) else _find(pattern))]
+    found = [archive for pattern in named for archive in ([pattern] if is_web(pattern) else _find(pattern))]
+    return list(dict.fromkeys(found))
 
 
 def _find(pattern: str) -> list[str]:
@@ -85,12 +87,7 @@ def list_archives(archives: Sequence[str], output: Location, access: Access) -> 
         names = [index_name(archive, _size(archive, access)) for archive in archives]
     except DatasetError as error:
         raise InputError(str(error)) from None
-    standing = set((output / INDEX).files())
-    missing = [(archive, name) for archive, name in zip(archives, names, strict=True) if name not in standing]
-    if missing:
-        connect()
-        make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
-        finish_tasks([make.remote(archive, output / INDEX / name, access) for archive, name in missing])
+    make_indexes({name: partial(_read, archive, access) for name, archive in zip(names, archives, strict=True)}, output)
     indexes = [output / INDEX / name for name in names]
     if len(names) > 1 and sum(count_rows(index)[1] for index in indexes) <= MOST_TOGETHER:
         join_indexes(output / INDEX / TOGETHER, indexes)
@@ -104,19 +101,32 @@ def _size(archive: str, access: Access) -> int:
         return file.seek(0, 2)
 
 
-def _make_index(archive: str, location: Location, access: Access) -> None:
+def _read(archive: str, access: Access, location: Location) -> None:
     with open_file(archive, access) as file:
         write_index(location, index_archive(file, archive))
 
 
-def finish_tasks(tasks: Sequence["ray.ObjectRef[None]"]) -> None:
-    """Waits for `tasks` of Ray. Raises InputError for one that could not read its file."""
+def make_indexes(makers: Mapping[str, Callable[[Location], None]], output: Location) -> None:
+    """Makes those indexes that are not there yet, each in a task of Ray, by the maker under its name.
+
+    Raises InputError for a file that cannot be read.
+    """
+    standing = set((output / INDEX).files())
+    missing = {name: make for name, make in makers.items() if name not in standing}
+    if not missing:
+        return
+    connect()
+    task = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
     try:
-        ray.get(list(tasks))
+        ray.get([task.remote(make, output / INDEX / name) for name, make in missing.items()])
     except RayTaskError as error:
         if isinstance(error.cause, DatasetError):
             raise InputError(str(error.cause)) from None
         raise
+
+
+def _make_index(make: Callable[[Location], None], location: Location) -> None:
+    make(location)
 
 
 def cut_rows(names: Sequence[str], output: Location, size: int, limit: int | None) -> tuple[list[Rows], int]:

@@ -7,17 +7,15 @@ What comes out are indexes as of archives.py: from there on a page of Common Cra
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
 
 from jobs.command import InputError
-from jobs.connect import connect
 from pipeline.addresses import canonical
 from pipeline.archive_index import INDEX, ArchiveIndex, Entry, count_rows, write_index
-from pipeline.archives import finish_tasks
+from pipeline.archives import make_indexes
 from pipeline.index_filter import parse_filter
 from pipeline.ranges import Access, open_file
 from shards.errors import DatasetError
@@ -51,14 +49,15 @@ def index_common_crawl(
     """
     parts = [f"{base}{path}" for path in _read_paths(f"{base}crawl-data/{crawl}/cc-index-table.paths.gz", access)]
     names = [f"{hashlib.sha256(f'{part} {condition}'.encode()).hexdigest()[:16]}.parquet" for part in parts]
+    makers = {name: partial(_read_part, part, condition, base, access) for name, part in zip(names, parts, strict=True)}
     if limit is None:
-        _make_indexes(parts, names, condition, base, output, access)
+        make_indexes(makers, output)
         return names
     used, pages = list[str](), 0
-    for part, name in zip(parts, names, strict=True):
+    for name in names:
         if pages >= limit:
             break
-        _make_indexes([part], [name], condition, base, output, access)
+        make_indexes({name: makers[name]}, output)
         used.append(name)
         pages += count_rows(output / INDEX / name)[0]
     return used
@@ -77,18 +76,7 @@ def _read_paths(uri: str, access: Access) -> list[str]:
     return paths
 
 
-def _make_indexes(
-    parts: Sequence[str], names: Sequence[str], condition: str, base: str, output: Location, access: Access
-) -> None:
-    standing = set((output / INDEX).files())
-    missing = [(part, name) for part, name in zip(parts, names, strict=True) if name not in standing]
-    if missing:
-        connect()
-        make = ray.remote(_make_index).options(num_cpus=1, max_retries=3)
-        finish_tasks([make.remote(part, condition, base, output / INDEX / name, access) for part, name in missing])
-
-
-def _make_index(part: str, condition: str, base: str, location: Location, access: Access) -> None:
+def _read_part(part: str, condition: str, base: str, access: Access, location: Location) -> None:
     """Writes to `location` the index of the pages that the Parquet file `part` lists and that pass `condition`."""
     passing = parse_filter(PAGES, COLUMNS)
     if condition:

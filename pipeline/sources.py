@@ -77,6 +77,8 @@ class SourceConfig(NetworkConfig):
             raise ValueError(f"sitemap is {self.sitemap!r}; it must be an http or https address without credentials")
         if self.common_crawl and not re.fullmatch(r"[\w.-]+", self.common_crawl):
             raise ValueError(f"common_crawl is {self.common_crawl!r}; it must be a name such as CC-MAIN-2026-30")
+        if not self.common_crawl_base.endswith("/"):
+            raise ValueError(f"common_crawl_base is {self.common_crawl_base!r}; it must end in a slash")
         if self.index:
             parse_filter(self.index, COLUMNS)
         if self.html_base and (canonical(self.html_base) != self.html_base or not self.html_base.endswith("/")):

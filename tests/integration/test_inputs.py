@@ -128,6 +128,7 @@ def test_those_who_opted_out_are_left_alone_in_archives_too(material, tmp_path):
     [
         (["--common_crawl", "x/../y"], "common_crawl is 'x/../y'"),
         (["--common_crawl", "CC-MAIN-2026-30", "--index", "tld = 'is'"], "has 'tld' where a column"),
+        (["--common_crawl", "x", "--common_crawl_base", "https://a.org"], "it must end in a slash"),
         (["--sitemap", "file:///x"], "sitemap is 'file:///x'"),
         (["--html_dir", "x", "--html_base", "https://a.org"], "an http or https address that ends in a slash"),
         (["--urls", "x", "--html_base", "https://a.org/"], "html_base needs --html_dir"),
