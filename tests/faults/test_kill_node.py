@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 
+import pytest
 from jobs_to_kill import command, commits, files, finish, start
 
 SCRIPT = """
@@ -34,6 +35,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_a_node_that_goes_takes_nothing_with_it(site, material, tmp_path):
     photograph = (material / "sites" / "based-cooking" / "pix" / "pan-pizza.webp").read_bytes()
     for n in range(24):

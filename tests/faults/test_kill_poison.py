@@ -59,6 +59,7 @@ def test_what_kills_its_reader_is_quarantined(site, material, poisoned, tmp_path
     assert not (tmp_path / "out" / "attempts").exists()
 
 
+@pytest.mark.slow
 def test_a_pair_that_kills_its_reader_is_quarantined(site, material, poisoned, tmp_path):
     photograph = (material / "sites" / "based-cooking" / "pix" / "pan-pizza.webp").read_bytes()
     for n in range(6):

@@ -87,6 +87,7 @@ def test_a_killed_fetching_actor_is_started_again(world, tmp_path):
     assert files(tmp_path / "out") == world.dataset
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_in_a_sentence_and_the_rerun_goes_on(world, tmp_path):
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("this user may not make a mount namespace, which gives the test a small disk of its own")
