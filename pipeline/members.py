@@ -10,12 +10,14 @@ import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 BLOCK = 65536
 """Bytes read from the file at once."""
@@ -47,11 +49,11 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class ZlibDecompressor:
-    """Gzip, zlib or bare deflate, by the interface that Python's other decompressors share."""
+class GzipDecompressor:
+    """A gzip member, by the interface that Python's other decompressors share."""
 
-    def __init__(self, window_bits: int = 16 + zlib.MAX_WBITS) -> None:
-        self._inner = zlib.decompressobj(window_bits)
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     @property
     def eof(self) -> bool:
@@ -83,7 +85,7 @@ class Compression:
         return {"plain": b"", "gzip": GZIP, "zstd": ZSTD}[self.name]
 
     def decompressor(self) -> Decompressor:
-        return ZlibDecompressor() if self.name == "gzip" else zstd.ZstdDecompressor(self.dictionary)
+        return GzipDecompressor() if self.name == "gzip" else zstd.ZstdDecompressor(self.dictionary)
 
 
 def compression_of(file: IO[bytes]) -> Compression:
@@ -137,9 +139,10 @@ class Member(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        data = self._decompress(len(buffer))
-        buffer[: len(data)] = data
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._decompress(len(view))
+        view[: len(data)] = data
         return len(data)
 
     def skip(self) -> None:

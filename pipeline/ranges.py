@@ -8,7 +8,7 @@ import io
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from pyarrow import fs
 
@@ -16,6 +16,9 @@ from pipeline.door import Fetched, FetchError
 from pipeline.fetch import FetchConfig, Fetcher, open_fetcher
 from shards.errors import DatasetError
 from shards.location import locate
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 T = TypeVar("T")
 READ_AHEAD = 8 * 2**20
@@ -140,9 +143,10 @@ class _WebFile(io.RawIOBase):
         self._position = start + offset
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
-        length = max(0, min(len(buffer), self._size - self._position))
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        view = memoryview(buffer).cast("B")
+        length = max(0, min(len(view), self._size - self._position))
         data = self._run(self._ranges.read(self._uri, self._position, length)) if length else b""
-        buffer[: len(data)] = data
+        view[: len(data)] = data
         self._position += len(data)
         return len(data)
