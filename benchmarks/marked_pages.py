@@ -30,7 +30,7 @@ from pipeline.markup import parse
 from pipeline.salience import word_counts
 from pipeline.segments import Segments, cut
 from pipeline.tags import attributes_of, sources_of
-from pipeline.vocabulary import MEDIA
+from pipeline.vocabulary import CONTAINER_TAG, MEDIA
 
 WORD = re.compile(r"\w+")
 TAUGHT = "taught.json"
@@ -76,6 +76,8 @@ class Prepared:
     """Share of each segment's words that the marked content has in this place."""
     captions: NDArray[np.bool_]
     """bool[segment]: which are marked as captions."""
+    titles: NDArray[np.bool_]
+    """bool[segment]: which stand in a heading of the first level."""
     pictures: Floats
     """1 for pictures of the content, 0 for others, -1 where unknown."""
     weight_of_pictures: float
@@ -191,6 +193,7 @@ def prepare(page: Marked) -> Prepared | None:
         words=word_counts(segments),
         found=(hits / np.maximum(counts, 1)).astype(np.float32),
         captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
+        titles=containers.tags_around[containers.nearest] & CONTAINER_TAG["h1"] > 0,
         pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
         weight_of_pictures=page.weight_of_pictures,
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],

@@ -59,9 +59,11 @@ def text_weights(page: Prepared) -> Floats:
     """How much each segment counts: its words, tempered, and less on pages with many.
 
     Captions of news count for nothing: their labels hold the article's own text alone, and a page is more than that.
+    Titles of taught pages neither: Readability.js gives them apart from the text.
     """
     weights = np.minimum(page.words, 200) ** 0.75 / (1 + page.words.sum() ** 0.5) * WEIGHT_OF_KIND.get(page.kind, 1.0)
-    return np.where(page.captions & (page.kind in ("news", "extra")), 0, weights).astype(np.float32)
+    unknown = page.captions & (page.kind in ("news", "extra")) | page.titles & (page.kind == "taught")
+    return np.where(unknown, 0, weights).astype(np.float32)
 
 
 def fit(features: Floats, targets: Floats, weights: Floats, config: SalienceConfig) -> list[Network]:

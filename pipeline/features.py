@@ -47,7 +47,7 @@ ADDRESS_MARKS = (
 """What tells the kind of a page in its address."""
 LEVELS = 3
 """A segment is told of so many containers around it."""
-PLACE_COLUMNS = 14 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 2 * (10 + len(CLASSES))
+PLACE_COLUMNS = 14 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 13 + 2 * (10 + len(CLASSES))
 """The first columns say what a segment is and what it lies in, up to the second container around it."""
 SENTENCE_ENDS = frozenset('.!?…。！？"”')
 _ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
@@ -66,9 +66,9 @@ def text_features(segments: Segments, containers: Containers, description: str, 
         place_columns(segments, chars, headings),
         bits(containers.tags_around, len(CONTAINER_TAGS))[nearest],
         bits(containers.classes_around, len(CLASSES))[nearest],
+        candidate_columns(segments, containers, chars, own),
         *container_columns(segments, containers, tags, own, chars),
         *neighbour_columns(own),
-        candidate_columns(segments, containers, chars, own),
         np.broadcast_to(page, (len(segments), len(page))),
     ]
     return np.concatenate(groups, axis=1, dtype=np.float32)
