@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shards.errors import DatasetError
@@ -53,6 +54,11 @@ class Entry:
     page: bool = False
     """Whether it is a page to make a document of."""
 
+    @property
+    def rank(self) -> tuple[bool, bool]:
+        """Of two entries of an address the smaller is the better: an answer, then a redirect, then a failure."""
+        return self.status != 200, not self.target
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveIndex:
@@ -83,7 +89,7 @@ def write_index(location: Location, index: ArchiveIndex) -> None:
 
 
 def join_indexes(location: Location, parts: Sequence[Location]) -> None:
-    """Writes to `location` the rows of all `parts` as one index, unless that stands there.
+    """Writes to `location` the rows of all `parts` as one index, the better ones first, unless that stands there.
 
     Those of archives in one piece are left out: to read from them they would have to be decompressed whole.
     """
@@ -93,6 +99,9 @@ def join_indexes(location: Location, parts: Sequence[Location]) -> None:
     tables = [_open(part).read() for part in parts]
     readable = [table for table in tables if not _says(location, table.schema.metadata)["one_piece"]]
     joined = pa.concat_tables([SCHEMA.empty_table(), *(table.replace_schema_metadata() for table in readable)])
+    answers, redirects = pc.field("status") == 200, pc.field("target") != ""
+    ranked = (answers, ~answers & redirects, ~(answers | redirects))  # as Entry.rank has it
+    joined = pa.concat_tables([joined.filter(rows) for rows in ranked])
     _write(location, joined, {"counts": {}, "notes": names, "one_piece": "", "pages": 0})
 
 
@@ -117,6 +126,10 @@ class IndexTable:
     def find(self, url: str) -> Entry | None:
         row = self._rows.get(url)
         return None if row is None else Entry(**self._table.slice(row, 1).to_pylist()[0])
+
+    def entries(self, number: int) -> list[Entry]:
+        """Those of the first `number` rows."""
+        return [Entry(**row) for row in self._table.slice(0, number).to_pylist()]
 
     def addresses(self, start: int, stop: int) -> list[str]:
         """The addresses of the rows from `start` to before `stop`, in order."""

@@ -40,7 +40,7 @@ class Rows:
     start: int
     stop: int
     repeated: Sequence[int] = ()
-    """Rows among them that are left out, because an archive before has a page at the same address."""
+    """Rows among them that are left out, because another archive has the page, and better or before this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,15 +160,20 @@ def first_pages(runs: Sequence[Rows], most: int | None) -> list[Rows]:
 
 
 def _repeated(names: Sequence[str], output: Location) -> Mapping[str, list[int]]:
-    """The rows of pages that an index before has too, by the index; none if there are too many to compare."""
-    if sum(count_rows(output / INDEX / name)[1] for name in names) > MOST_TOGETHER:
+    """The rows of pages that another index has, and better or before; none if there are too many to compare."""
+    sizes = [count_rows(output / INDEX / name) for name in names]
+    if sum(rows for _, rows in sizes) > MOST_TOGETHER:
         return {}
-    seen, repeated = set[str](), dict[str, list[int]]()
-    for name in names:
-        addresses = read_index(output / INDEX / name).addresses(0, count_rows(output / INDEX / name)[0])
-        repeated[name] = [row for row, address in enumerate(addresses) if address in seen]
-        seen.update(addresses)
-    return repeated
+    pages = [read_index(output / INDEX / name).entries(number) for name, (number, _) in zip(names, sizes, strict=True)]
+    best = dict[str, tuple[bool, bool, int]]()
+    for number, entries in enumerate(pages):
+        for entry in entries:
+            place = (*entry.rank, number)
+            best[entry.url] = min(best.get(entry.url, place), place)
+    return {
+        name: [row for row, entry in enumerate(entries) if best[entry.url][2] != number]
+        for number, (name, entries) in enumerate(zip(names, pages, strict=True))
+    }
 
 
 @asynccontextmanager

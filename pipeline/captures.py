@@ -129,10 +129,8 @@ def _entry(capture: Capture, archive: str, offset: int, length: int) -> Entry:
 
 
 def _keep_better(found: dict[str, Entry], entry: Entry) -> None:
-    """Of two captures of an address, an answer goes before a redirect, that before a failure; then the first."""
-    found[entry.url] = min(
-        found.get(entry.url, entry), entry, key=lambda entry: (entry.status != 200, not entry.target)
-    )
+    """Keeps the better capture of an address, the first of two that are as good."""
+    found[entry.url] = min(found.get(entry.url, entry), entry, key=lambda entry: entry.rank)
 
 
 def _pages_first(found: Mapping[str, Entry], named: Sequence[str]) -> list[Entry]:

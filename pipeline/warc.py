@@ -32,7 +32,7 @@ class Archive:
     """The answers that archives hold; used on one event loop."""
 
     def __init__(self, indexes: Sequence[IndexTable], ranges: Ranges) -> None:
-        """The first of `indexes` that has an address says where it lies."""
+        """The first of `indexes` that has the best that is to be had of an address says where it lies."""
         self._indexes = indexes
         self._ranges = ranges
         self._zstd = dict[str, asyncio.Task[Compression]]()
@@ -54,7 +54,7 @@ class Archive:
 
     def _find(self, url: str) -> Entry | None:
         found = (index.find(url) for index in self._indexes)
-        return next((entry for entry in found if entry), None)
+        return min((entry for entry in found if entry), key=lambda entry: entry.rank, default=None)
 
     async def _read(self, entry: Entry, most_bytes: int) -> Fetched:
         if entry.status != 200:

@@ -120,12 +120,17 @@ def test_a_revisit_is_followed_into_another_archive(tmp_path):
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_a_page_that_two_archives_hold_is_worked_on_once(tmp_path):
-    paths = [str(write(tmp_path / f"{name}.warc", pages("", name))) for name in "ab"]
+    failed = record("http://a.org/b", answer(status="503 Unavailable"))
+    records = {"a": [*pages("", "a"), failed], "b": pages("", "b")}
+    paths = [str(write(tmp_path / f"{name}.warc", records[name])) for name in records]
     output = locate(str(tmp_path / "out"))
     names = list_archives(paths, output, ACCESS)
-    first, second = (opened(rows, output)[0] for rows in cut_rows(names, output, 9, None)[0])
+    rows = cut_rows(names, output, 9, None)[0]
+    first, given = opened(rows[0], output, "http://a.org/b")
+    second, _ = opened(rows[1], output)
     assert (first.addresses, second.addresses) == (["http://a.org/", "http://a.org/a"], ["http://a.org/b"])
-    assert [chunk.counts.get("archive_pages_repeated", 0) for chunk in (first, second)] == [0, 1]
+    assert [chunk.counts.get("archive_pages_repeated", 0) for chunk in (first, second)] == [1, 1]
+    assert given == ["text/html"], "where one archive has a failure, the other has the page"
 
 
 @pytest.mark.usefixtures("ray_cluster")
