@@ -30,6 +30,8 @@ VERSION = "0.1"
 REDIRECTS = (301, 302, 303, 307, 308)
 BUSY = (429, 503)
 """Statuses of a host that is asked too often."""
+READ_AHEAD = 2**19
+"""Bytes of a body that may come before they are read; most images are whole by then, and nothing has to be paused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +230,7 @@ async def open_fetcher(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(),
         auto_decompress=False,
+        read_bufsize=READ_AHEAD,
     ) as session:
         fetcher = Fetcher(session, config, opt_out)
         try:
