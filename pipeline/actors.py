@@ -22,7 +22,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from pipeline.door import Fetched, FetchError
-from pipeline.fetch import FetchConfig, Fetcher, open_fetcher
+from pipeline.fetch import Elsewhere, FetchConfig, Fetcher, open_fetcher
 from pipeline.opt_out import OptOut
 from pipeline.store import Store
 from shards.location import Location
@@ -30,8 +30,8 @@ from shards.location import Location
 CPUS_PER_ACTOR = 8
 """An actor takes one core at full speed; what it fetches keeps about so many cores busy with decoding."""
 MOST_RESTARTS = 3
-MOST_FAILURES = 1_000_000
-"""Addresses that gave nothing and are not asked for again in this run; beyond that the oldest are forgotten."""
+MOST_OTHERS = 1_000_000
+"""Addresses that gave nothing or led elsewhere and are not asked again in this run; beyond that the oldest go."""
 REPLY_BYTES = 16_000_000
 """A reply that has reached this size leaves the rest to the next one."""
 HELD_BYTES = 64_000_000
@@ -46,8 +46,17 @@ CLOSING_SECONDS = 600.0
 """For putting the last segments of the store on an object store."""
 Handle = Any
 """Of an actor; Ray's own types do not know what `remote` returns of a coroutine."""
-Answer = Fetched | str | Exception
-"""A body, the reason why there is none, or the bug that kept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An address redirects to one whose host belongs to another actor."""
+
+    url: str
+
+
+Answer = Fetched | Moved | str | Exception
+"""A body, where to ask instead, the reason why there is none, or the bug that kept it."""
 Request = tuple[int, str, int]
 """A number that names it to the task that asks, the address, and the most bytes."""
 
@@ -67,14 +76,17 @@ class _Task:
 class _Shared:
     """A fetch under way, and how many wait for it."""
 
-    fetch: asyncio.Task[Fetched | str]
+    fetch: asyncio.Task[Fetched | Moved | str]
     waiting: int = 0
 
 
 class HostFetcher:
     """Fetches from its own hosts for every task of the run; a Ray actor."""
 
-    def __init__(self, config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location) -> None:
+    def __init__(
+        self, config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location, place: int, actors: int
+    ) -> None:
+        self._owns = lambda url: owner(url, actors) == place
         self._fetcher_options = config, allow_network, opt_out
         self._opt_out = opt_out
         self._store = Store(store)
@@ -84,7 +96,7 @@ class HostFetcher:
         self._fetcher: Fetcher | None = None
         self._tasks = dict[str, _Task]()
         self._shared = dict[str, _Shared]()
-        self._failures = dict[str, str]()
+        self._others = dict[str, Moved | str]()
 
     async def ask(self, task: str, requests: Sequence[Request]) -> None:
         """Begins with `requests`; what comes of them waits until `task` collects it."""
@@ -148,13 +160,13 @@ class HostFetcher:
             asking.bytes += _size(answer)
             asking.changed.notify_all()
 
-    async def _answer(self, url: str, most_bytes: int) -> Fetched | str:
+    async def _answer(self, url: str, most_bytes: int) -> Fetched | Moved | str:
         if self._opt_out.refuses(url):  # also what an earlier run, without the list, left in the store
             return "opted_out"
         if held := self._store.get(url):
             return held if len(held.data) <= most_bytes else "too_large"
-        if url in self._failures:
-            return self._failures[url]
+        if url in self._others:
+            return self._others[url]
         if url not in self._shared:
             self._shared[url] = _Shared(asyncio.create_task(self._fetch(url, most_bytes)))
         shared = self._shared[url]
@@ -167,23 +179,25 @@ class HostFetcher:
                 shared.fetch.cancel()
                 del self._shared[url]
 
-    async def _fetch(self, url: str, most_bytes: int) -> Fetched | str:
+    async def _fetch(self, url: str, most_bytes: int) -> Fetched | Moved | str:
         async with self._opening:
             if self._fetcher is None:
                 self._fetcher = await self._open.enter_async_context(open_fetcher(*self._fetcher_options))
         try:
-            answer = await self._fetcher.fetch(url, most_bytes)
+            answer = await self._fetcher.fetch(url, most_bytes, self._owns)
+        except Elsewhere as error:
+            return self._remember(url, Moved(error.url))
         except FetchError as error:
-            self._remember(url, error.reason)
-            return error.reason
+            return self._remember(url, error.reason)
         self._store.put(url, answer)
         return answer
 
-    def _remember(self, url: str, reason: str) -> None:
-        if reason != "deferred":
-            self._failures[url] = reason
-        if len(self._failures) > MOST_FAILURES:
-            del self._failures[next(iter(self._failures))]
+    def _remember(self, url: str, answer: Moved | str) -> Moved | str:
+        if answer != "deferred":
+            self._others[url] = answer
+        if len(self._others) > MOST_OTHERS:
+            del self._others[next(iter(self._others))]
+        return answer
 
 
 def _size(answer: Answer) -> int:
@@ -196,12 +210,16 @@ def owner(url: str, actors: int) -> int:
     return zlib.crc32(host.encode()) % actors
 
 
+def actors_of_cluster() -> int:
+    """How many actors a run has: one for every eight CPUs."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_ACTOR)
+
+
 @contextmanager
 def start_actors(
-    config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location
+    config: FetchConfig, allow_network: str, opt_out: OptOut, store: Location, number: int = 1
 ) -> Generator[tuple[Handle, ...]]:
-    """The actors of a run, one for every eight CPUs of the cluster; they end with the block."""
-    number = max(1, int(ray.cluster_resources().get("CPU", 1)) // CPUS_PER_ACTOR)
+    """The actors of a run, `number` of them; they end with the block."""
     run = secrets.token_hex(4)
     made: Any = ray.remote(HostFetcher)
     actors = tuple(
@@ -210,7 +228,7 @@ def start_actors(
             num_cpus=0,
             max_restarts=MOST_RESTARTS,
             scheduling_strategy="SPREAD",
-        ).remote(config, allow_network, opt_out, store)
+        ).remote(config, allow_network, opt_out, store, place, number)
         for place in range(number)
     )
     try:

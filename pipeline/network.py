@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError
 
 from jobs.command import InputError
 from jobs.connect import resolve
-from pipeline.actors import Answer, Handle, owner, start_actors
+from pipeline.actors import Answer, Handle, Moved, actors_of_cluster, owner, start_actors
 from pipeline.addresses import parse_networks
 from pipeline.door import Door, Fetched, FetchError
 from pipeline.fetch import FetchConfig
@@ -24,6 +24,8 @@ OpenNetwork = Callable[[], AbstractAsyncContextManager[Door]]
 """Opens a task's door to the web, on the running event loop."""
 STORE = "store"
 """The folder of an output in which what was fetched lies until the run is over."""
+MOST_MOVES = 5
+"""Redirects from one actor's hosts to another's that are followed for one address."""
 MOST_LOSSES = 5
 """So often a task asks again when an actor is lost, and gives up what it still owes after that."""
 
@@ -40,7 +42,8 @@ class _Line:
         self._unsent = list[int]()
         self._talk: asyncio.Task[None] | None = None
 
-    async def fetch(self, url: str, most_bytes: int) -> Fetched:
+    async def fetch(self, url: str, most_bytes: int) -> Fetched | Moved:
+        """The body at `url`, or where it has moved to. Raises FetchError."""
         number, answer = next(self._numbers), asyncio.get_running_loop().create_future()
         self._waiting[number] = (url, most_bytes, answer)
         self._send_soon(number)
@@ -140,7 +143,8 @@ def network_when_needed(config: NetworkConfig, output: Location) -> Generator[Ca
 
         @cache
         def start() -> OpenNetwork:
-            actors = stack.enter_context(start_actors(config.fetch, config.allow_network, opt_out, output / STORE))
+            options = config.fetch, config.allow_network, opt_out, output / STORE, actors_of_cluster()
+            actors = stack.enter_context(start_actors(*options))
             return partial(open_network, actors, config.chunk_seconds)
 
         yield start
@@ -176,7 +180,12 @@ class _Hosts:
     lines: Sequence[_Line]
 
     async def fetch(self, url: str, most_bytes: int) -> Fetched:
-        return await self.lines[owner(url, len(self.lines))].fetch(url, most_bytes)
+        for _ in range(MOST_MOVES + 1):
+            answer = await self.lines[owner(url, len(self.lines))].fetch(url, most_bytes)
+            if isinstance(answer, Fetched):
+                return answer
+            url = answer.url
+        raise FetchError("too_many_redirects")
 
 
 @dataclass(frozen=True, slots=True)

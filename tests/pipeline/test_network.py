@@ -93,6 +93,20 @@ def test_tasks_together_keep_a_hosts_limit_and_fetch_an_address_once(site, crowd
         assert set(fetch_all(actors, addresses)) == {"opted_out"}, "what lies in the store does not help"
 
 
+def test_a_redirect_to_another_actors_host_is_asked_for_there(site, tmp_path):
+    elsewhere = site.url.replace("127.0.0.1", "localhost")
+    number = next(n for n in range(2, 9) if owner(site.url, n) != owner(elsewhere, n))
+    site.file("/here", b"/here")
+    site.answers["/moved"] = (302, {"Location": f"{elsewhere}/here"}, b"")
+    site.answers["/loop"] = (302, {"Location": f"{elsewhere}/pool"}, b"")
+    site.answers["/pool"] = (302, {"Location": f"{site.url}/loop"}, b"")
+    names = [f"{site.url}/moved", f"{elsewhere}/here", f"{site.url}/moved", f"{site.url}/loop"]
+    with start_actors(FAST, "127.0.0.0/8", NOBODY, locate(str(tmp_path)), number) as actors:
+        assert fetch_all(actors, names) == ["/here", "/here", "/here", "too_many_redirects"]
+    assert site.requests.count("/here") == site.requests.count("/moved") == 1
+    assert site.requests.count("/robots.txt") == 2
+
+
 def test_an_actor_that_is_killed_is_asked_again_for_what_it_owed(site, crowd, tmp_path):
     crowd.seconds = 0.1
     paths = [f"/{n}" for n in range(40)]
