@@ -32,7 +32,7 @@ LOOPBACK = "127.0.0.0/8"
 MOST_BYTES = 20_000_000
 SETTINGS = tuple((processes, threads) for processes in (1, 2, 4) for threads in (8, 16, 32, 64, 128))
 """Processes and threads in each of them with which img2dataset is tried."""
-PROCESSES = (1, 2)
+PROCESSES = (1, 2, 4)
 """Processes with which this layer is tried, a loop in each."""
 SHARDS_PER_PROCESS = 2
 MUST = {"ratio_to_img2dataset": 1.5, "share_of_loopback_ceiling": 0.7}
