@@ -81,7 +81,7 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
         texts = [text.replace("。", ". ").replace("、", ",").replace("，", ",") for text in texts]
     count, occurrences = len(texts), Counter(texts)
     first, last = [text[:1] for text in texts], [text[-1:] for text in texts]
-    said: list[Iterable[float]] = [
+    said: tuple[Iterable[float], ...] = (
         map(len, texts),
         map(str.count, texts, repeat(" ")),
         segments.linked,
@@ -94,7 +94,7 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
         map(str.islower, first),
         map(occurrences.__getitem__, texts),
         segments.media,
-    ]
+    )
     chars, spaces, linked, commas, ends, sentence, digit, digits, upper, lower, times, media = (
         np.fromiter(column, np.float32, count) for column in said
     )
@@ -259,7 +259,7 @@ def prefix(values: Floats) -> Floats:
     return sums
 
 
-def _within(values: Floats, limit: float) -> Floats:
+def _within(values: NDArray[Any], limit: float) -> NDArray[Any]:
     """`values` cut at the limit on either side; np.clip takes four times as long for a page's few."""
     return np.minimum(np.maximum(values, -limit), limit)
 

@@ -21,7 +21,7 @@ from pipeline.segments import Segments
 from pipeline.tags import attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
-IMAGE_THRESHOLD = 0.45
+IMAGE_THRESHOLD = 0.5
 """Chance from which an image counts as content; between recall and precision, by cross-validation."""
 MOST_LOGIT = 80.0
 """exp(80) is near the largest float32."""
