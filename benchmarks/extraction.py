@@ -21,7 +21,7 @@ from benchmarks.speed import cpu_seconds, share_of
 from benchmarks.train_salience import SalienceConfig, held_out_models
 from jobs.command import run_command
 from pipeline.extract import extract
-from pipeline.salience import Models
+from pipeline.extraction.salience import Models
 
 LABELS = Path(__file__).parents[1] / "tests" / "pipeline" / "wcxb_images.json"
 """The pictures of forty pages of wcxb, labelled by hand."""

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from benchmarks.labels import WORD, Label, soup_of
-from pipeline.encodings import decode
+from pipeline.extraction.encodings import decode
 
 LEAST_FOUND = 0.95
 """Share of a label's words that its page must have, in runs of five: else the two are of different versions."""

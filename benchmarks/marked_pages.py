@@ -20,17 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.addresses import canonical
-from pipeline.blocks import is_caption
-from pipeline.candidates import image_candidates, is_placeholder
-from pipeline.containers import Containers, containers_of
-from pipeline.encodings import decode
-from pipeline.features import Floats, text_features
-from pipeline.head import read_head
-from pipeline.markup import parse
-from pipeline.salience import word_counts
-from pipeline.segments import Segments, cut
-from pipeline.tags import attributes_of, sources_of
-from pipeline.vocabulary import CONTAINER_TAG, MEDIA
+from pipeline.extraction.blocks import is_caption
+from pipeline.extraction.candidates import image_candidates, is_placeholder
+from pipeline.extraction.containers import Containers, containers_of
+from pipeline.extraction.encodings import decode
+from pipeline.extraction.features import Floats, text_features
+from pipeline.extraction.head import read_head
+from pipeline.extraction.markup import parse
+from pipeline.extraction.salience import word_counts
+from pipeline.extraction.segments import Segments, cut
+from pipeline.extraction.tags import attributes_of, sources_of
+from pipeline.extraction.vocabulary import CONTAINER_TAG, MEDIA
 
 WORD = re.compile(r"\w+")
 TAUGHT = "taught.json"

@@ -12,9 +12,9 @@ from bs4.element import PageElement, PreformattedString
 from soupsieve import SelectorSyntaxError
 
 from benchmarks.labels import Label, soup_of
-from pipeline.encodings import decode
-from pipeline.head import read_head
-from pipeline.markup import parse
+from pipeline.extraction.encodings import decode
+from pipeline.extraction.head import read_head
+from pipeline.extraction.markup import parse
 
 PAGE_TYPES: Mapping[str, str] = {
     "postlight-bookwalker.jp": "product",

@@ -17,9 +17,9 @@ import lxml.html
 
 from benchmarks.marked_pages import TAUGHT, picture_addresses, read_pages
 from jobs.command import InputError, run_command
-from pipeline.encodings import decode
-from pipeline.head import read_head
-from pipeline.markup import parse
+from pipeline.extraction.encodings import decode
+from pipeline.extraction.head import read_head
+from pipeline.extraction.markup import parse
 
 SCRIPT = Path(__file__).with_name("readability.mjs")
 NOWHERE = "http://page.example/"

@@ -1,4 +1,4 @@
-"""Trains the content model of `pipeline.salience` on pages whose content people marked, and writes salience.json.
+"""Trains the content model of `pipeline.extraction.salience` on marked pages, and writes salience.json.
 
 `--folds 5` measures by cross-validation over pages instead of writing. `--extra FOLDER` adds the pages that
 `python -m benchmarks.fixture_pages` makes, as was done for the file that the project ships.
@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages, with_taught
 from jobs.command import InputError, run_command
-from pipeline.features import Floats
-from pipeline.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
+from pipeline.extraction.features import Floats
+from pipeline.extraction.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
 
 WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 0.4, "taught": 0.4}
 """Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part; of other kinds a

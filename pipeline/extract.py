@@ -16,14 +16,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jobs.command import REFUSED, InputError
-from pipeline.blocks import blocks_of
-from pipeline.containers import containers_of
-from pipeline.encodings import MOST_BYTES, decode
-from pipeline.head import read_head
-from pipeline.markup import parse
+from pipeline.extraction.blocks import blocks_of
+from pipeline.extraction.containers import containers_of
+from pipeline.extraction.encodings import MOST_BYTES, decode
+from pipeline.extraction.head import read_head
+from pipeline.extraction.markup import parse
+from pipeline.extraction.salience import Models, content_of
+from pipeline.extraction.segments import cut
 from pipeline.page import Block, ImageReference, Page, TextBlock
-from pipeline.salience import Models, content_of
-from pipeline.segments import cut
 
 TYPES = ("text", "image", "video", "player", "audio")
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from pipeline import robots
 from pipeline.addresses import canonical, parse_networks
-from pipeline.bodies import ACCEPTED, MOST_RATIO, BodyError, Unpacker
 from pipeline.door import Fetched, FetchError
-from pipeline.failures import RETRIED, reason_of
-from pipeline.guard import make_connector
-from pipeline.hosts import Host, Hosts, Manners, retry_after
-from pipeline.opt_out import NOBODY, OptOut
+from pipeline.fetching import robots
+from pipeline.fetching.bodies import ACCEPTED, MOST_RATIO, BodyError, Unpacker
+from pipeline.fetching.failures import RETRIED, reason_of
+from pipeline.fetching.guard import make_connector
+from pipeline.fetching.hosts import Host, Hosts, Manners, retry_after
+from pipeline.fetching.opt_out import NOBODY, OptOut
 
 VERSION = "0.1"
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -19,10 +19,10 @@ from functools import cache
 import numpy as np
 from PIL import AvifImagePlugin, ExifTags, Image
 
-from pipeline.candidates import data_image
 from pipeline.careful import CarefulCalls, Crashed
 from pipeline.colours import even, srgb_on_white
 from pipeline.door import Door, FetchError
+from pipeline.extraction.candidates import data_image
 from pipeline.rules import image as rules
 from shards.document import Frame, ImageFormat
 

@@ -12,17 +12,17 @@ from pyarrow import fs
 
 from jobs.command import InputError, run_command
 from jobs.connect import resolve
-from pipeline import mmc4, obelics
 from pipeline.chunks import Chunk, name_chunks
 from pipeline.crawl import CrawlRules, crawl_found_pages, on_a_loop
 from pipeline.door import FirstOf
-from pipeline.found import BadRecord, Found
+from pipeline.fetching.opt_out import NOBODY, OptOut, read_opt_out
 from pipeline.gather import check_owner, finish, open_output, run_chunks, without
 from pipeline.images import ImageConfig
+from pipeline.inputs import mmc4, obelics
+from pipeline.inputs.found import BadRecord, Found
+from pipeline.inputs.mmc4 import HeldImages
 from pipeline.ledger import Outcome, Record
-from pipeline.mmc4 import HeldImages
 from pipeline.network import NetworkConfig, OpenNetwork, closed_network, network_when_needed
-from pipeline.opt_out import NOBODY, OptOut, read_opt_out
 from pipeline.page import Page
 from pipeline.summary import print_estimate, print_summary
 from shards.chunk import Tally

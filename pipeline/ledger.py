@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import failures
+from pipeline.fetching import failures
 from shards.chunk import Tally
 from shards.document import Document
 from shards.location import Location

@@ -12,11 +12,11 @@ from ray.exceptions import RayActorError
 
 from jobs.command import InputError
 from jobs.connect import resolve
-from pipeline.actors import Answer, Handle, Moved, actors_of_cluster, owner, start_actors
 from pipeline.addresses import parse_networks
 from pipeline.door import Door, Fetched, FetchError
 from pipeline.fetch import FetchConfig
-from pipeline.opt_out import NOBODY, read_opt_out
+from pipeline.fetching.actors import Answer, Handle, Moved, actors_of_cluster, owner, start_actors
+from pipeline.fetching.opt_out import NOBODY, read_opt_out
 from shards.errors import DatasetError
 from shards.location import Location
 

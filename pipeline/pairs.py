@@ -12,8 +12,8 @@ from pipeline.crawl import Tools, in_order, on_a_loop, open_tools
 from pipeline.door import Door
 from pipeline.gather import finish, open_output, run_chunks, without
 from pipeline.images import ImageConfig, Picture, fetch_picture
+from pipeline.inputs.lists import count_rows, read_rows
 from pipeline.ledger import Outcome, Record
-from pipeline.lists import count_rows, read_rows
 from pipeline.network import NetworkConfig, OpenNetwork, network_when_needed
 from pipeline.summary import print_estimate, print_summary
 from shards.chunk import Tally

@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 from jobs.connect import resolve
 from pipeline.addresses import canonical
-from pipeline.archives import Rows, cut_rows, find_archives, first_pages, list_archives, open_archive
-from pipeline.common_crawl import BASE, COLUMNS, index_common_crawl
+from pipeline.archives.chunking import Rows, cut_rows, find_archives, first_pages, list_archives, open_archive
+from pipeline.archives.common_crawl import BASE, COLUMNS, index_common_crawl
+from pipeline.archives.index_filter import parse_filter
+from pipeline.archives.ranges import Access
 from pipeline.door import Door, FirstOf
-from pipeline.html_folder import HtmlFolder, list_folder
-from pipeline.index_filter import parse_filter
-from pipeline.lists import read_addresses
+from pipeline.fetching.opt_out import WithoutOptedOut, read_opt_out
+from pipeline.inputs.html_folder import HtmlFolder, list_folder
+from pipeline.inputs.lists import read_addresses
+from pipeline.inputs.sitemap import list_sitemap
 from pipeline.network import NetworkConfig, OpenNetwork
-from pipeline.opt_out import WithoutOptedOut, read_opt_out
-from pipeline.ranges import Access
-from pipeline.sitemap import list_sitemap
 from shards.location import Location, locate
 
 

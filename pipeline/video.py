@@ -15,8 +15,8 @@ from jobs.connect import resolve
 from pipeline.chunks import Chunk, cut
 from pipeline.frames import Decoder, SampledVideo, VideoError, available_decoders, sample_video
 from pipeline.gather import finish, open_output, run_chunks, without
+from pipeline.inputs.lists import read_rows
 from pipeline.ledger import Outcome, Record
-from pipeline.lists import read_rows
 from pipeline.summary import print_estimate, print_summary
 from shards.chunk import Tally
 from shards.document import Document, Media, Text, document_key

@@ -13,6 +13,7 @@ from typing import Any
 
 from jobs.command import run_command
 from jobs.connect import resolve
+from pipeline.archives.writer import KEPT, Recorded, recording
 from pipeline.chunks import Chunk, Work, name_chunks
 from pipeline.crawl import CrawlRules, crawl_pages, on_a_loop
 from pipeline.gather import Output, check_owner, finish, open_output, run_chunks, without
@@ -21,7 +22,6 @@ from pipeline.ledger import Outcome
 from pipeline.network import OpenNetwork, closed_network, network_when_needed
 from pipeline.sources import Doors, Listing, SourceConfig, runs_of
 from pipeline.summary import print_estimate, print_summary
-from pipeline.warc_writer import KEPT, Recorded, recording
 from shards.chunk import Tally
 from shards.location import Location
 from shards.manifest import Commit

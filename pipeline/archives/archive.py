@@ -8,10 +8,8 @@ import io
 import struct
 from collections.abc import Sequence
 
-from pipeline import robots
-from pipeline.archive_index import Entry, IndexTable
-from pipeline.door import Fetched, FetchError
-from pipeline.members import (
+from pipeline.archives.index import Entry, IndexTable
+from pipeline.archives.members import (
     DICTIONARY,
     GZIP,
     MOST_DICTIONARY,
@@ -21,9 +19,11 @@ from pipeline.members import (
     compression_of,
     decompressed,
 )
-from pipeline.payloads import read_payload
-from pipeline.ranges import Ranges
-from pipeline.records import MOST_HEAD_BYTES, read_record
+from pipeline.archives.payloads import read_payload
+from pipeline.archives.ranges import Ranges
+from pipeline.archives.records import MOST_HEAD_BYTES, read_record
+from pipeline.door import Fetched, FetchError
+from pipeline.fetching import robots
 
 MOST_REDIRECTS = 5
 

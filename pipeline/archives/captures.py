@@ -7,10 +7,10 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from pipeline.addresses import canonical
-from pipeline.archive_index import ArchiveIndex, Entry
-from pipeline.members import Compression, DamagedError, compression_of, lay_out_plain
-from pipeline.payloads import content_type, status_of
-from pipeline.records import Record, UnalignedError, scan
+from pipeline.archives.index import ArchiveIndex, Entry
+from pipeline.archives.members import Compression, DamagedError, compression_of, lay_out_plain
+from pipeline.archives.payloads import content_type, status_of
+from pipeline.archives.records import Record, UnalignedError, scan
 
 HTML = ("text/html", "application/xhtml+xml")
 KINDS = ("response", "resource", "revisit")

@@ -1,6 +1,6 @@
 """The archives of a run: which there are, an index of each, their pages in chunks, and the door to them in a task.
 
-    archives ─► one Ray task each: captures.py ─► index/*.parquet ─► rows of pages, chunk by chunk ─► warc.py
+    archives ─► one Ray task each: captures.py ─► index/*.parquet ─► rows of pages, chunk by chunk ─► archive.py
 
 The indexes lie in the output's folder, so that a rerun finds them, and a task finds pictures in all archives.
 """
@@ -18,11 +18,11 @@ from ray.exceptions import RayTaskError
 
 from jobs.command import InputError
 from jobs.connect import connect, resolve
-from pipeline.archive_index import INDEX, IndexTable, count_rows, index_name, join_indexes, read_index, write_index
-from pipeline.captures import index_archive
-from pipeline.members import compression_of, lay_out_plain
-from pipeline.ranges import Access, is_web, open_file, open_ranges
-from pipeline.warc import Archive
+from pipeline.archives.archive import Archive
+from pipeline.archives.captures import index_archive
+from pipeline.archives.index import INDEX, IndexTable, count_rows, index_name, join_indexes, read_index, write_index
+from pipeline.archives.members import compression_of, lay_out_plain
+from pipeline.archives.ranges import Access, is_web, open_file, open_ranges
 from shards.errors import DatasetError
 from shards.location import Location, locate
 

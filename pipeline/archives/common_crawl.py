@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from jobs.command import InputError
 from pipeline.addresses import canonical
-from pipeline.archive_index import INDEX, ArchiveIndex, Entry, count_rows, write_index
-from pipeline.archives import make_indexes
-from pipeline.index_filter import parse_filter
-from pipeline.ranges import Access, open_file
+from pipeline.archives.chunking import make_indexes
+from pipeline.archives.index import INDEX, ArchiveIndex, Entry, count_rows, write_index
+from pipeline.archives.index_filter import parse_filter
+from pipeline.archives.ranges import Access, open_file
 from shards.errors import DatasetError
 from shards.location import Location
 

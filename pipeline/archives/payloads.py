@@ -8,10 +8,10 @@ import re
 
 from warcio.statusandheaders import StatusAndHeaders
 
-from pipeline.bodies import BodyError, unpack
+from pipeline.archives.members import GZIP, ZSTD
+from pipeline.archives.records import MOST_HEAD_BYTES, Record
 from pipeline.door import Fetched, FetchError
-from pipeline.members import GZIP, ZSTD
-from pipeline.records import MOST_HEAD_BYTES, Record
+from pipeline.fetching.bodies import BodyError, unpack
 
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[^\r\n]{0,200}\r?\n")
 """The line before a chunk (RFC 9112, section 7.1): its size, and extensions."""

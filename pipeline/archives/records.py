@@ -13,7 +13,7 @@ from typing import IO, TypeVar, cast
 from warcio.limitreader import LimitReader
 from warcio.statusandheaders import StatusAndHeaders, StatusAndHeadersParser, StatusAndHeadersParserException
 
-from pipeline.members import BLOCK, Compression, DamagedError, Member, read_members
+from pipeline.archives.members import BLOCK, Compression, DamagedError, Member, read_members
 
 T = TypeVar("T")
 BEGINNING = re.compile(

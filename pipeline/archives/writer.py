@@ -19,7 +19,7 @@ from typing import IO
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from pipeline.captures import PAGE_INFO
+from pipeline.archives.captures import PAGE_INFO
 from pipeline.door import Door, Fetched
 from shards.location import Location
 

@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.containers import Containers, nearest
-from pipeline.media import find_medium, reason_to_leave_out
+from pipeline.extraction.containers import Containers, nearest
+from pipeline.extraction.media import find_medium, reason_to_leave_out
+from pipeline.extraction.segments import Segments
+from pipeline.extraction.tags import paths
+from pipeline.extraction.vocabulary import CONTAINER_TAG
 from pipeline.page import Block, ImageReference, TextBlock, VideoReference
-from pipeline.segments import Segments
-from pipeline.tags import paths
-from pipeline.vocabulary import CONTAINER_TAG
 
 CAPTION = re.compile(r' (?:class|id)="[^"]*caption', re.IGNORECASE)
 """WordPress and others write captions without `<figcaption>`."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.segments import Segments
-from pipeline.vocabulary import CONTAINER_TAG, LONG_ATTRIBUTES, classes_of
+from pipeline.extraction.segments import Segments
+from pipeline.extraction.vocabulary import CONTAINER_TAG, LONG_ATTRIBUTES, classes_of
 
 Integers = NDArray[np.int64]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.charsets import CODECS, LATIN_CHARSETS, charset_of, likelihoods, sample_of
+from pipeline.extraction.charsets import CODECS, LATIN_CHARSETS, charset_of, likelihoods, sample_of
 
 __all__ = ["MOST_BYTES", "Decoded", "Reason", "decode"]
 
@@ -37,7 +37,7 @@ MARGIN = 0.75
 NO_TEXT = -7.0
 """Bytes that are less likely than this in every charset are no text, in nats likewise; letters have -2 to -5."""
 ASCII, NOT_ASCII = bytes(range(128)), bytes(range(128, 256))
-C1 = "pipeline.encodings.c1"
+C1 = "pipeline.extraction.encodings.c1"
 """Error handler that reads the bytes which windows-1252 and its kin leave open as browsers do."""
 
 Reason = Literal["bom", "content-type", "meta", "utf-8", "detected", "fallback"]

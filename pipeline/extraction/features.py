@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.containers import Containers
-from pipeline.segments import Segments
-from pipeline.vocabulary import CLASSES, CONTAINER_TAG, CONTAINER_TAGS
+from pipeline.extraction.containers import Containers
+from pipeline.extraction.segments import Segments
+from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAG, CONTAINER_TAGS
 
 Floats = NDArray[np.float32]
 PAGE_MARKS = (

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from pipeline.addresses import canonical
-from pipeline.candidates import background_images, data_image, image_candidates, is_placeholder
-from pipeline.containers import nearest
+from pipeline.extraction.candidates import background_images, data_image, image_candidates, is_placeholder
+from pipeline.extraction.containers import nearest
+from pipeline.extraction.segments import Segments
+from pipeline.extraction.tags import attributes_of, sources_of
+from pipeline.extraction.vocabulary import MEDIA
 from pipeline.page import ImageReference, VideoReference
-from pipeline.segments import Segments
-from pipeline.tags import attributes_of, sources_of
-from pipeline.vocabulary import MEDIA
 
 LEAST_DATA, MOST_DATA = 1_000, 2_000_000
 """Bytes of a picture that stands in the page as `data:`; less is a placeholder or an icon."""

@@ -1,4 +1,4 @@
-"""Which segments of a page belong to what the page exists for: a small network over `pipeline.features`.
+"""Which segments of a page belong to what the page exists for: a small network over `pipeline.extraction.features`.
 
 The network's weights lie in salience.json, as numbers to read; `python -m benchmarks.train_salience` makes that file
 from pages whose content people marked.
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.containers import Containers
-from pipeline.features import PLACE_COLUMNS, Floats, prefix, text_features
-from pipeline.media import pixels
-from pipeline.segments import Segments
-from pipeline.tags import attributes_of
+from pipeline.extraction.containers import Containers
+from pipeline.extraction.features import PLACE_COLUMNS, Floats, prefix, text_features
+from pipeline.extraction.media import pixels
+from pipeline.extraction.segments import Segments
+from pipeline.extraction.tags import attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.5

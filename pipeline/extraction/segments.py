@@ -16,8 +16,8 @@ from typing import Any
 
 import lxml.etree
 
-from pipeline.markup import parse
-from pipeline.vocabulary import BLOCKS, INLINE, MEDIA
+from pipeline.extraction.markup import parse
+from pipeline.extraction.vocabulary import BLOCKS, INLINE, MEDIA
 
 NEVER_SHOWN = ("head", "title", "script", "style", "template", "svg", "math", "canvas", "select", "datalist", "map")
 """Elements that go before the tree is written out."""
@@ -39,7 +39,7 @@ PICTURE_NAMED = re.compile(r'="[^"\s]*/[^"\s]+\.(?:jpe?g|png|webp|avif)(?:[?#][^
 MOST_IN_FIGURE = 100
 """So many tags of a figure are searched for media."""
 LINE_BREAK = "\0"
-"""Stands for `<br>` while a text is collected; `pipeline.markup` lets no NUL through."""
+"""Stands for `<br>` while a text is collected; `pipeline.extraction.markup` lets no NUL through."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
 CONTROLS = dict.fromkeys((*range(1, 9), *range(14, 28), 127), " ")
@@ -85,7 +85,7 @@ class Segments:
     """First segment after each container."""
 
     read: dict[int, dict[str, str]] = field(default_factory=dict[int, dict[str, str]])
-    """Attributes of tags, for those that were asked for: `pipeline.tags` reads each tag once."""
+    """Attributes of tags, for those that were asked for: `pipeline.extraction.tags` reads each tag once."""
     gaps: set[int] = field(default_factory=set[int])
     """Segments in front of which navigation was left out."""
     is_cut: bool = False

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from html import unescape
 
-from pipeline.segments import Segments
+from pipeline.extraction.segments import Segments
 
 ATTRIBUTE = re.compile(r' ([^\s=]+)="([^"]*)"')
 

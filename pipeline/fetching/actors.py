@@ -23,8 +23,8 @@ from ray.exceptions import GetTimeoutError, RayActorError
 
 from pipeline.door import Fetched, FetchError
 from pipeline.fetch import Elsewhere, FetchConfig, Fetcher, open_fetcher
-from pipeline.opt_out import OptOut
-from pipeline.store import Store
+from pipeline.fetching.opt_out import OptOut
+from pipeline.fetching.store import Store
 from shards.location import Location
 
 CPUS_PER_ACTOR = 8

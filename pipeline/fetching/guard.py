@@ -16,8 +16,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from pipeline.addresses import IPNetwork, is_forbidden
-from pipeline.failures import FORBIDDEN
-from pipeline.hosts import IDLE_SECONDS
+from pipeline.fetching.failures import FORBIDDEN
+from pipeline.fetching.hosts import IDLE_SECONDS
 
 LOOKUPS = 32
 """Names looked up at once; a name server that does not answer holds no more threads than these."""

@@ -18,8 +18,8 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from pipeline.door import Fetched, FetchError
-from pipeline.found import BadRecord, Found, address_of, english_page, image_at, parsed
-from pipeline.opt_out import NOBODY, OptOut
+from pipeline.fetching.opt_out import NOBODY, OptOut
+from pipeline.inputs.found import BadRecord, Found, address_of, english_page, image_at, parsed
 from pipeline.page import Block, TextBlock
 from shards.errors import DatasetError
 from shards.location import Location

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.found import BadRecord, Found, address_of, english_page, image_at, parsed
+from pipeline.inputs.found import BadRecord, Found, address_of, english_page, image_at, parsed
 from pipeline.page import Block, TextBlock
 from shards.errors import DatasetError
 from shards.location import Location

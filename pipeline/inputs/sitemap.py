@@ -15,12 +15,12 @@ import lxml.etree
 
 from jobs.command import InputError
 from pipeline.addresses import canonical
-from pipeline.archive_index import INDEX
-from pipeline.bodies import BodyError, unpack
+from pipeline.archives.index import INDEX
+from pipeline.archives.members import GZIP
+from pipeline.archives.ranges import Access
 from pipeline.door import Door, FetchError
 from pipeline.fetch import fetcher_on_a_loop
-from pipeline.members import GZIP
-from pipeline.ranges import Access
+from pipeline.fetching.bodies import BodyError, unpack
 from shards.location import Location
 
 MOST_BYTES = 50 * 2**20

@@ -12,7 +12,7 @@ from strange_server import StrangeServer
 
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig, Fetcher, open_fetcher
-from pipeline.opt_out import NOBODY, OptOut
+from pipeline.fetching.opt_out import NOBODY, OptOut
 
 LOOPBACK = "127.0.0.0/8"
 QUICK = FetchConfig(delay_seconds=0.0, delay_factor=0.0, retries=0, seconds=3.0)

@@ -9,7 +9,7 @@ import pytest
 from backports import zstd
 
 from pipeline import web
-from pipeline.captures import index_archive
+from pipeline.archives.captures import index_archive
 from shards.dataset import open_dataset
 
 

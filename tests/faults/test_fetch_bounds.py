@@ -64,7 +64,7 @@ def test_a_connection_that_nobody_takes_is_cut_too(crawl, unused_port):
 
 
 def test_a_name_server_that_does_not_answer_is_cut(strange, crawl, names, monkeypatch):
-    monkeypatch.setattr("pipeline.guard.LOOKUP_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.fetching.guard.LOOKUP_SECONDS", 0.3)
     names.seconds["slow.test"] = 1.0
     assert crawl(strange.url(host="slow.test")).found == ["dns_unavailable"]
 

@@ -69,7 +69,7 @@ def test_a_redirect_leads_nowhere_that_its_target_alone_does_not(strange, crawl,
 
 
 def test_a_name_that_resolves_elsewhere_the_second_time_is_refused_the_second_time(strange, crawl, names, monkeypatch):
-    monkeypatch.setattr("pipeline.guard.REMEMBERED_SECONDS", 0)
+    monkeypatch.setattr("pipeline.fetching.guard.REMEMBERED_SECONDS", 0)
     names.addresses["rebinding.test"] = ["127.0.0.1", "10.0.0.1"]
     strange.say("/", body=b"first")
     strange.say("/robots.txt", 404, Connection="close")

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from pipeline.fetch import FetchConfig, open_fetcher
-from pipeline.opt_out import OptOut
+from pipeline.fetching.opt_out import OptOut
 
 POLITE = FetchConfig(contact="https://crawler.example/about", delay_factor=0.0, delay_seconds=0.0, seconds=5.0)
 
@@ -78,7 +78,7 @@ def test_a_robots_txt_that_does_not_come_allows_or_forbids_as_rfc_9309_says(stra
 
 
 def test_a_robots_txt_that_did_not_come_is_asked_for_again_later(strange, monkeypatch):
-    monkeypatch.setattr("pipeline.robots.ASKED_AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr("pipeline.fetching.robots.ASKED_AGAIN_SECONDS", 0.3)
     busy = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
     strange.behaviours["/robots.txt"] = one_after_another(busy, b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
     strange.say("/", body=b"x")

@@ -12,9 +12,9 @@ POISON = "POISON-5f1c"
 HOOK = f"""
 import os, signal
 from PIL import Image
-import pipeline.encodings
+import pipeline.extraction.encodings
 
-opened, decoded = Image.open, pipeline.encodings.decode
+opened, decoded = Image.open, pipeline.extraction.encodings.decode
 
 def die_of(data):
     if {POISON.encode()!r} in data:
@@ -28,7 +28,7 @@ def decode_or_die(html, *args):
     die_of(html)
     return decoded(html, *args)
 
-Image.open, pipeline.encodings.decode = open_or_die, decode_or_die
+Image.open, pipeline.extraction.encodings.decode = open_or_die, decode_or_die
 """
 """Runs as every Python process starts: bytes with the word in them kill it, as a bug in native code would."""
 

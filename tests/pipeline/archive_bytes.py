@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 
 from backports import zstd
 
-from pipeline.archive_index import read_index, write_index
-from pipeline.captures import index_archive
+from pipeline.archives.archive import Archive
+from pipeline.archives.captures import index_archive
+from pipeline.archives.index import read_index, write_index
+from pipeline.archives.members import compression_of, lay_out_plain
+from pipeline.archives.ranges import Access, open_ranges
 from pipeline.door import Fetched, FetchError
 from pipeline.fetch import FetchConfig
-from pipeline.members import compression_of, lay_out_plain
-from pipeline.ranges import Access, open_ranges
-from pipeline.warc import Archive
 from shards.location import locate
 
 Pack = Callable[[bytes], bytes]

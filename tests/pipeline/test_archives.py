@@ -9,7 +9,7 @@ from archive_bytes import PAGE, answer, record, write
 from range_server import serving_ranges
 
 from jobs.command import InputError
-from pipeline.archives import (
+from pipeline.archives.chunking import (
     OpenArchive,
     Rows,
     cut_rows,
@@ -17,9 +17,9 @@ from pipeline.archives import (
     list_archives,
     open_archive,
 )
+from pipeline.archives.ranges import Access, open_file, open_ranges
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig
-from pipeline.ranges import Access, open_file, open_ranges
 from shards.errors import DatasetError
 from shards.location import Location, locate
 

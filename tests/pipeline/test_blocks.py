@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.blocks import blocks_of
-from pipeline.containers import containers_of
-from pipeline.markup import parse
+from pipeline.extraction.blocks import blocks_of
+from pipeline.extraction.containers import containers_of
+from pipeline.extraction.markup import parse
+from pipeline.extraction.segments import cut
 from pipeline.page import Block, TextBlock
-from pipeline.segments import cut
 
 BASE = "http://x.org/dir/"
 

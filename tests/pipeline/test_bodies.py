@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.bodies import CODINGS, PIECE, BodyError, Unpacker, unpack
+from pipeline.fetching.bodies import CODINGS, PIECE, BodyError, Unpacker, unpack
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.candidates import (
+from pipeline.extraction.candidates import (
     LONGEST,
     MOST,
     Candidate,

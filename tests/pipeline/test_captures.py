@@ -6,8 +6,8 @@ import io
 import pytest
 from archive_bytes import PACKS, answer, record
 
-from pipeline.archive_index import ArchiveIndex, Entry, count_rows, read_index, write_index
-from pipeline.captures import index_archive
+from pipeline.archives.captures import index_archive
+from pipeline.archives.index import ArchiveIndex, Entry, count_rows, read_index, write_index
 from shards.errors import DatasetError
 from shards.location import locate
 

@@ -10,10 +10,10 @@ from archive_bytes import answer, record
 from range_server import serving_ranges
 
 from jobs.command import InputError
-from pipeline.archives import cut_rows, open_archive
-from pipeline.common_crawl import index_common_crawl
+from pipeline.archives.chunking import cut_rows, open_archive
+from pipeline.archives.common_crawl import index_common_crawl
+from pipeline.archives.ranges import Access
 from pipeline.fetch import FetchConfig
-from pipeline.ranges import Access
 from shards.location import locate
 
 CRAWL = "CC-MAIN-2026-30"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.encodings import MOST_BYTES, Decoded, decode
+from pipeline.extraction.encodings import MOST_BYTES, Decoded, decode
 
 RUSSIAN = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему."
 SENTENCES = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.encodings import MOST_BYTES
 from pipeline.extract import extract
+from pipeline.extraction.encodings import MOST_BYTES
 from pipeline.page import ImageReference, Page, TextBlock, VideoReference
 
 URL = "http://x.org/dir/page.html"

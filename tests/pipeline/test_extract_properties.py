@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.encodings import decode
 from pipeline.extract import extract
+from pipeline.extraction.encodings import decode
+from pipeline.extraction.segments import HIDDEN, NEVER_SHOWN
+from pipeline.extraction.vocabulary import BLOCKS, MEDIA
 from pipeline.page import Block, TextBlock
-from pipeline.segments import HIDDEN, NEVER_SHOWN
-from pipeline.vocabulary import BLOCKS, MEDIA
 
 ROOT = Path(__file__).parents[2]
 URL = "http://x.org/dir/page.html"
@@ -57,7 +57,7 @@ def document(html: bytes) -> Any:
 
 
 def is_shown(element: Any) -> bool:
-    """By the rules that pipeline.segments states, asked of the elements of lxml.html themselves."""
+    """By the rules that pipeline.extraction.segments states, asked of the elements of lxml.html themselves."""
     if not isinstance(element.tag, str):
         return False
     if element.tag in NEVER_SHOWN or (element.tag in MEDIA and element.tag != "embed") or element.tag == "head":

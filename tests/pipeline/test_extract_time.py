@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.extract import extract
-from pipeline.markup import CROWDED_TAG, LONG_PAGE, parse
+from pipeline.extraction.markup import CROWDED_TAG, LONG_PAGE, parse
 
 URL = "http://x.org/dir/page.html"
 SIZE, TIMES, MOST = 200_000, 10, 15

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.head import MOST_DESCRIPTION, MOST_JSON, Head, directives, read_head
-from pipeline.markup import parse
+from pipeline.extraction.head import MOST_DESCRIPTION, MOST_JSON, Head, directives, read_head
+from pipeline.extraction.markup import parse
 
 URL = "http://x.org/dir/page.html"
 

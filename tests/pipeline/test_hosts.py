@@ -9,9 +9,9 @@ import pytest
 from yarl import URL
 
 from pipeline.door import FetchError
-from pipeline.failures import PASSING, RETRIED
-from pipeline.hosts import Host, Hosts, Manners, retry_after
-from pipeline.robots import RobotsFiles, read_rules
+from pipeline.fetching.failures import PASSING, RETRIED
+from pipeline.fetching.hosts import Host, Hosts, Manners, retry_after
+from pipeline.fetching.robots import RobotsFiles, read_rules
 
 MANNERS = Manners(
     connections=8,
@@ -70,7 +70,7 @@ def test_refusals_in_a_row_lengthen_the_pause_and_an_answer_ends_them():
 
 
 def test_hosts_beyond_the_bound_are_forgotten_unless_they_wait(monkeypatch):
-    monkeypatch.setattr("pipeline.hosts.REMEMBERED_HOSTS", 3)
+    monkeypatch.setattr("pipeline.fetching.hosts.REMEMBERED_HOSTS", 3)
     hosts = Hosts(MANNERS)
     first, second = of(hosts, "http://1.org/"), of(hosts, "http://2.org/")
     of(hosts, "http://3.org/")
@@ -97,7 +97,7 @@ def test_connections_are_kept_while_there_are_files_for_them(monkeypatch):
     ]
     fourth.waiting = 2
     assert hosts.keeps_open(fourth)
-    monkeypatch.setattr("pipeline.hosts.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.fetching.hosts.IDLE_SECONDS", 0.0)
     assert hosts.keeps_open(first)
 
 
@@ -116,7 +116,7 @@ def test_retry_after_as_a_date():
 
 
 def test_robots_are_asked_for_again_after_a_day_and_the_longest_known_are_forgotten(monkeypatch):
-    monkeypatch.setattr("pipeline.robots.REMEMBERED_FILES", 2)
+    monkeypatch.setattr("pipeline.fetching.robots.REMEMBERED_FILES", 2)
     asked: list[str] = []
 
     async def ask(url: str) -> bytes:
@@ -127,7 +127,7 @@ def test_robots_are_asked_for_again_after_a_day_and_the_longest_known_are_forgot
         files = RobotsFiles(ask)
         for url in ("http://a.org/1", "http://a.org/2", "https://a.org/1", "http://b.org/", "http://a.org/3"):
             await files.of(URL(url))
-        monkeypatch.setattr("pipeline.robots.GOOD_FOR_SECONDS", 0.0)
+        monkeypatch.setattr("pipeline.fetching.robots.GOOD_FOR_SECONDS", 0.0)
         await files.of(URL("http://a.org/4"))
         await files.close()
 

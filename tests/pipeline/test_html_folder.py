@@ -7,7 +7,7 @@ import pytest
 
 from jobs.command import InputError
 from pipeline.door import Fetched, FetchError
-from pipeline.html_folder import HtmlFolder, list_folder, published_at
+from pipeline.inputs.html_folder import HtmlFolder, list_folder, published_at
 from shards.location import locate
 
 PAGE = b'<html><head><link rel="canonical" href="https://a.org/recipes/soup"></head><body><p>Soup</body></html>'

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from pipeline.index_filter import parse_filter
+from pipeline.archives.index_filter import parse_filter
 
 ROWS = pa.table(
     {

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.command import InputError
-from pipeline.lists import count_rows, read_addresses, read_rows
+from pipeline.inputs.lists import count_rows, read_addresses, read_rows
 from shards.location import locate
 
 ADDRESSES = ["https://a.org/", "https://a.org/b?c=d&e=f", "https://xn--bcher-kva.example/%C3%A9"]

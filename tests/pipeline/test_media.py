@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from pipeline.blocks import blocks_of
-from pipeline.containers import containers_of
 from pipeline.extract import extract
-from pipeline.markup import parse
-from pipeline.media import LEAST_DATA, MOST_ADDRESSES, MOST_DATA, pixels
+from pipeline.extraction.blocks import blocks_of
+from pipeline.extraction.containers import containers_of
+from pipeline.extraction.markup import parse
+from pipeline.extraction.media import LEAST_DATA, MOST_ADDRESSES, MOST_DATA, pixels
+from pipeline.extraction.segments import cut
 from pipeline.page import Block, ImageReference, VideoReference
-from pipeline.segments import cut
 
 BASE = "http://x.org/dir/"
 TEXT = "The bread rests for an hour under a cloth, and then it is baked in a hot oven until the crust sounds hollow."

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from pipeline import mmc4
 from pipeline.door import FetchError
-from pipeline.found import BadRecord
-from pipeline.mmc4 import HeldImages
+from pipeline.inputs import mmc4
+from pipeline.inputs.found import BadRecord
+from pipeline.inputs.mmc4 import HeldImages
 from pipeline.page import ImageReference, TextBlock
 from shards.errors import DatasetError
 from shards.location import locate

@@ -13,12 +13,12 @@ import pytest
 import ray
 from ray import cloudpickle
 
-from pipeline.actors import Handle, owner, start_actors
 from pipeline.crawl import on_a_loop
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig
+from pipeline.fetching.actors import Handle, owner, start_actors
+from pipeline.fetching.opt_out import NOBODY, OptOut
 from pipeline.network import open_network
-from pipeline.opt_out import NOBODY, OptOut
 from shards.location import locate
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import obelics
-from pipeline.found import BadRecord
+from pipeline.inputs import obelics
+from pipeline.inputs.found import BadRecord
 from pipeline.page import ImageReference, TextBlock
 from shards.errors import DatasetError
 from shards.location import locate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.opt_out import NOBODY, read_opt_out
+from pipeline.fetching.opt_out import NOBODY, read_opt_out
 from shards.location import locate
 
 LIST = """\ufeff# who asked to be left out

@@ -11,9 +11,9 @@ import pytest
 from archive_bytes import PAGE, answer, record
 from backports import zstd
 
+from pipeline.archives.payloads import join_chunks, read_payload
+from pipeline.archives.records import read_record
 from pipeline.door import Fetched, FetchError
-from pipeline.payloads import join_chunks, read_payload
-from pipeline.records import read_record
 
 
 def read(data: bytes, most_bytes: int = 1_000_000) -> Fetched:

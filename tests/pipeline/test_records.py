@@ -11,8 +11,8 @@ from archive_bytes import PACKS, answer, record
 from backports import zstd
 from warcio.archiveiterator import ArchiveIterator
 
-from pipeline.members import DICTIONARY, DamagedError, compression_of, lay_out_plain
-from pipeline.records import MOST_HEAD_BYTES, UnalignedError, read_record, scan
+from pipeline.archives.members import DICTIONARY, DamagedError, compression_of, lay_out_plain
+from pipeline.archives.records import MOST_HEAD_BYTES, UnalignedError, read_record, scan
 
 RECORDS = [
     record("http://a.org/", answer()),

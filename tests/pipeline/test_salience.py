@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.containers import Containers, containers_of
-from pipeline.features import PLACE_COLUMNS, prefix, text_features, window_sums
-from pipeline.markup import parse
-from pipeline.salience import (
+from pipeline.extraction.containers import Containers, containers_of
+from pipeline.extraction.features import PLACE_COLUMNS, prefix, text_features, window_sums
+from pipeline.extraction.markup import parse
+from pipeline.extraction.salience import (
     WEIGHTS,
     Network,
     best_choice,
@@ -21,7 +21,7 @@ from pipeline.salience import (
     networks,
     word_counts,
 )
-from pipeline.segments import Segments, cut
+from pipeline.extraction.segments import Segments, cut
 
 HTML = "<body><h1>Title</h1><p>Some text.</p><img src=i.png width=640><nav>a</nav><img src=logo.png></body>"
 

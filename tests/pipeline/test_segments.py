@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.containers import containers_of, nearest
-from pipeline.markup import parse
-from pipeline.segments import Segments, cut
-from pipeline.tags import attributes_of, paths, sources_of
-from pipeline.vocabulary import CLASSES, CONTAINER_TAGS
+from pipeline.extraction.containers import containers_of, nearest
+from pipeline.extraction.markup import parse
+from pipeline.extraction.segments import Segments, cut
+from pipeline.extraction.tags import attributes_of, paths, sources_of
+from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAGS
 
 
 def segments(body: str, *, backgrounds: bool = False) -> Segments:

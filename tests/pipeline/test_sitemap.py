@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from pipeline.door import Fetched, FetchError
-from pipeline.sitemap import MOST_BYTES, Sitemap, SitemapError, list_site, read_sitemap
+from pipeline.inputs.sitemap import MOST_BYTES, Sitemap, SitemapError, list_site, read_sitemap
 
 HERE = "https://a.org/sitemap.xml"
 NAMESPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'

@@ -8,7 +8,7 @@ from pyarrow import fs
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.door import Fetched
-from pipeline.store import Store
+from pipeline.fetching.store import Store
 from shards.location import Location, locate
 
 PAGE = Fetched(

@@ -13,9 +13,9 @@ from backports import zstd
 from warcio.archiveiterator import ArchiveIterator
 
 from pipeline.addresses import canonical
-from pipeline.captures import index_archive
+from pipeline.archives.captures import index_archive
+from pipeline.archives.members import DICTIONARY
 from pipeline.door import Fetched, FetchError
-from pipeline.members import DICTIONARY
 
 DIGEST = {"WARC_Payload_Digest": "sha1:ABC"}
 SITE = [
