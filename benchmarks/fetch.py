@@ -23,6 +23,7 @@ import aiohttp
 from yarl import URL
 
 from benchmarks.many_hosts import addresses, find_jpegs, many_hosts, stand_in
+from benchmarks.pipeline_efficiency import PipelineEfficiencyConfig, measure
 from benchmarks.report import machine
 from jobs.command import InputError, run_command
 from pipeline.fetch import FetchConfig, open_fetcher
@@ -62,6 +63,8 @@ class FetchBenchmarkConfig:
     """The shorter side that images are resized to, in pixels."""
     quality: int = 90
     """JPEG quality of what comes out."""
+    pages: int = 2000
+    """Pages in the archive with which `benchmarks.pipeline_efficiency` runs too; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         for name in ("hosts", "images", "trial_images", "fetches", "rounds", "connections"):
@@ -86,8 +89,21 @@ def run(config: FetchBenchmarkConfig) -> None:
         share = _share_of_ceiling(config, addresses(port, config.hosts, config.fetches))
         ratio = _ratio_to_peer(config, port)
     figures = {"ratio_to_img2dataset": ratio, "share_of_loopback_ceiling": share}
-    targets = {name: {"value": round(value, 3), "must": f">= {MUST[name]}"} for name, value in figures.items()}
+    targets: dict[str, dict[str, object]] = {
+        name: {"value": round(value, 3), "must": f">= {MUST[name]}"} for name, value in figures.items()
+    }
+    if config.pages:
+        targets |= _pipeline(config)
     print(json.dumps({"benchmark": "fetch", "targets": targets, "machine": machine()}))
+
+
+def _pipeline(config: FetchBenchmarkConfig) -> dict[str, dict[str, object]]:
+    """What Ray, chunks and commits cost; memory is measured over more pages, by that benchmark alone."""
+    with TemporaryDirectory() as folder:
+        settings = PipelineEfficiencyConfig(
+            material=config.material, output=folder, pages=config.pages, rounds=config.rounds
+        )
+        return {name: target for name, target in measure(settings).items() if name == "pipeline_efficiency"}
 
 
 def _share_of_ceiling(config: FetchBenchmarkConfig, urls: Sequence[str]) -> float:

@@ -66,26 +66,35 @@ class PipelineEfficiencyConfig:
 
 
 def run(config: PipelineEfficiencyConfig) -> None:
-    """Makes the archive, runs both over it, and prints the figures as one line of JSON."""
+    """Measures, and prints one line of JSON."""
+    print(json.dumps({"benchmark": "pipeline_efficiency", "targets": measure(config), "machine": machine()}))
+
+
+def measure(config: PipelineEfficiencyConfig) -> dict[str, dict[str, object]]:
+    """Makes the archive, runs both over it, prints a line a round; returns what must hold, by name.
+
+    Raises InputError if the output folder is not empty.
+    """
     folder = Path(config.output)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"output {folder} is not empty; give a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "pages.warc"
     _write_archive(archive, config)
-    rounds = [_run_round(archive, folder / str(number), config.plain) for number in range(config.rounds)]
-    growth = max(_growth(memory) for memory, _, _ in rounds)
-    figures: dict[str, object] = {
-        "pages": config.pages,
-        "pages_per_second": [round(piped, 1) for _, piped, _ in rounds],
-        "memory_growth": {"value": round(growth, 3), "must": f"<= {MOST_GROWTH}"},
-        "peak_megabytes": round(max(megabytes for memory, _, _ in rounds for _, megabytes in memory)),
-    }
-    if config.plain:
-        efficiency = median(piped / plain for _, piped, plain in rounds)
-        figures["plain_pages_per_second"] = [round(plain, 1) for _, _, plain in rounds]
-        figures["pipeline_efficiency"] = {"value": round(efficiency, 3), "must": f">= {LEAST_EFFICIENCY}"}
-    print(json.dumps(figures | {"machine": machine()}))
+    growths, efficiencies = list[float](), list[float]()
+    for number in range(config.rounds):
+        memory, piped, plain = _run_round(archive, folder / str(number), config.plain)
+        growths.append(_growth(memory))
+        peak = max(megabytes for _, megabytes in memory)
+        line = f"round {number}: pipeline.web {piped:.1f} pages/s, peak of memory {peak:,.0f} MB"
+        if config.plain:
+            efficiencies.append(piped / plain)
+            line += f"; plain processes {plain:.1f} pages/s"
+        print(line, flush=True)
+    targets: dict[str, dict[str, object]] = {}
+    if efficiencies:
+        targets["pipeline_efficiency"] = {"value": round(median(efficiencies), 3), "must": f">= {LEAST_EFFICIENCY}"}
+    return targets | {"memory_growth": {"value": round(max(growths), 3), "must": f"<= {MOST_GROWTH}"}}
 
 
 def _run_round(archive: Path, folder: Path, plain: bool) -> tuple[list[tuple[float, float]], float, float]:

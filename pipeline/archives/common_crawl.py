@@ -2,7 +2,7 @@
 
     cc-index-table.paths.gz ─► one Ray task for each Parquet file: rows that pass ─► index/*.parquet ─► chunks
 
-What comes out are indexes as of archives.py: from there on a page of Common Crawl is one of an archive.
+What comes out are indexes as of chunking.py: from there on a page of Common Crawl is one of an archive.
 """
 
 import hashlib

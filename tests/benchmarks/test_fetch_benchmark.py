@@ -56,7 +56,20 @@ def test_an_image_that_does_not_come_ends_the_benchmark(jpegs, names):
 def test_the_benchmark_ends_with_its_figures(jpegs, names, monkeypatch, capsys):
     monkeypatch.setattr(fetch, "SETTINGS", ((1, 4),))
     monkeypatch.setattr(fetch, "PROCESSES", (1,))
-    sizes = ["--hosts", "5", "--images", "12", "--trial_images", "6", "--fetches", "20", "--rounds", "1"]
+    sizes = [
+        "--pages",
+        "0",
+        "--hosts",
+        "5",
+        "--images",
+        "12",
+        "--trial_images",
+        "6",
+        "--fetches",
+        "20",
+        "--rounds",
+        "1",
+    ]
     assert fetch.main(["--material", str(jpegs), *sizes]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert said["benchmark"] == "fetch"
