@@ -1,0 +1,54 @@
+"""A job whose input and output lie in an object store: a real S3 server on loopback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
+
+from shards.dataset import open_dataset
+
+ROOT = Path(__file__).parents[2]
+ARCHIVE = "warc2zim__kiwix-with-redirects.warc.gz"
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Generator[fs.FileSystem]:
+    """An S3 server with an empty bucket `crawls`, which addresses of s3:// lead to while the test runs."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    store, name = fs.FileSystem.from_uri("s3://crawls?allow_bucket_creation=true")
+    store.create_dir(name)
+    yield store
+    server.stop()
+
+
+def run_web(archives: str, output: str) -> str:
+    command = [sys.executable, "-m", "pipeline.web", "--warc", archives, "--output", output]
+    job = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=240)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return job.stdout
+
+
+def test_archives_and_shards_in_a_bucket_are_those_of_a_disk(bucket, material, tmp_path):
+    fs.copy_files(str(material / "warc" / ARCHIVE), f"crawls/in/{ARCHIVE}", destination_filesystem=bucket)
+    run_web(str(material / "warc" / ARCHIVE), str(tmp_path / "disk"))
+    run_web("s3://crawls/in/*.warc.gz", "s3://crawls/out")
+    on_disk, in_bucket = open_dataset(str(tmp_path / "disk")), open_dataset("s3://crawls/out")
+    assert list(in_bucket.documents()) == list(on_disk.documents())
+    assert len(list(in_bucket.documents())) == 2
+    assert in_bucket.manifest.counts == on_disk.manifest.counts
+    assert "nothing was changed" in run_web("s3://crawls/in/*.warc.gz", "s3://crawls/out")
