@@ -46,7 +46,7 @@ class Head:
 
 def read_head(root: Any, url: str) -> Head:
     """What the page below `root`, found at `url`, says of itself."""
-    found: dict[str, list[Any]] = {name: [] for name in ("script", "meta", "base", "link", "a", "title")}
+    found: dict[str, list[Any]] = {name: [] for name in ("script", "meta", "base", "link", "title")}
     for element in root.iter(*found):
         found[element.tag].append(element)
     scripts = [script.text or "" for script in found["script"] if script.get("type") == JSON_LD]
@@ -54,10 +54,13 @@ def read_head(root: Any, url: str) -> Head:
     named = {name: content.strip() for name, content in reversed(metas) if content.strip()}
     base = next((canonical(element.get("href"), url) for element in found["base"] if element.get("href")), None)
     base = base or url
-    related = [element for element in (*found["link"], *found["a"]) if element.get("rel")]
+    # Of anchors there may be a hundred thousand: what they say is kept, not they.
+    anchors = [(anchor.get("href"), anchor.get("rel")) for anchor in root.iter("a")]
+    links = [(link.get("href"), link.get("rel")) for link in found["link"]]
+    related = [(address, relations.lower().split()) for address, relations in (*links, *anchors) if relations]
 
     def target(relation: str) -> str:
-        addresses = (element.get("href") for element in related if relation in element.get("rel").lower().split())
+        addresses = (address for address, relations in related if relation in relations)
         return next((canonical(address, base) or "" for address in addresses if address), "")
 
     return Head(
@@ -69,7 +72,7 @@ def read_head(root: Any, url: str) -> Head:
         licence=target("license"),
         licences=_licences(scripts),
         directives=directives([content for name, content in metas if name == "robots"]),
-        links=tuple(dict.fromkeys(address for anchor in found["a"] if (address := anchor.get("href")) is not None)),
+        links=tuple(dict.fromkeys(address for address, _ in anchors if address is not None)),
         description=_beginning([f"{name}={content}" for name, content in metas]) + _beginning(scripts),
     )
 
