@@ -202,7 +202,7 @@ def _do_chunks(
 ) -> None:
     output = locate(str(folder))
     for chunk in chunks:
-        do_chunk(output, chunk, partial(gather_chunk, config, closed_network), again=False)
+        do_chunk(output, chunk, partial(gather_chunk, config, output, closed_network), again=False)
         done.put((time.time(), read_commit(output, chunk.id).counts["pages"]))
 
 

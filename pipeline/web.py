@@ -64,13 +64,15 @@ class WebConfig(SourceConfig):
 
 def run(config: WebConfig) -> None:
     """Gathers the pages, writes the dataset, prints the summary."""
+    if config.opt_out:  # tasks may run in another folder
+        config = replace(config, opt_out=str(resolve("opt_out", config.opt_out)))
     folder, kept = resolve("output", config.output), without(config, *NOT_IN_DOCUMENTS)
     check_owner(folder, JOB, kept)
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
     with network_when_needed(config, output.location) as network:
         commits, known = _run_levels(
-            output, config, listing, lambda: partial(gather_chunk, config, _door(config, network))
+            output, config, listing, lambda: partial(gather_chunk, config, output.location, _door(config, network))
         )
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
@@ -127,9 +129,10 @@ def _next_runs(config: WebConfig, level: Sequence[str], commits: Sequence[Commit
     return runs_of(level[:room], config.chunk_pages)
 
 
-def gather_chunk(config: WebConfig, network: OpenNetwork, chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+def gather_chunk(
+    config: WebConfig, output: Location, network: OpenNetwork, chunk: Chunk, tally: Tally
+) -> Iterator[Outcome]:
     """What comes of the pages of `chunk`, which is the work of one task."""
-    output = resolve("output", config.output)
     opening = config.source.open_doors(config, output, chunk.items, network)
     with on_a_loop(opening) as (runner, doors), _kept(config, output, chunk, doors) as kept:
         tally.counts.update(doors.counts)

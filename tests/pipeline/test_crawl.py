@@ -31,6 +31,8 @@ class Shelf:
     """A door to what a test puts there; the later an address is on the shelf, the sooner it answers."""
 
     bodies: Mapping[str, tuple[str, bytes]]
+    slow: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Further seconds that an address takes."""
     asked: Counter[str] = field(default_factory=Counter[str])
     under_way: int = 0
     most: int = 0
@@ -39,7 +41,8 @@ class Shelf:
         self.asked[url] += 1
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await asyncio.sleep(0.001 * (len(self.bodies) - list(self.bodies).index(url)) if url in self.bodies else 0)
+        place = len(self.bodies) - list(self.bodies).index(url) if url in self.bodies else 0
+        await asyncio.sleep(0.001 * place + self.slow.get(url, 0.0))
         self.under_way -= 1
         if url not in self.bodies:
             raise FetchError("http_404")
@@ -65,6 +68,7 @@ def test_outcomes_come_in_order_and_a_picture_is_got_once(runner):
     names = [f"http://x.org/{n}" for n in range(10)]
     shelf = Shelf({name: html(f"Three words here.<img src=p.png><img src={n}.png>") for n, name in enumerate(names)})
     shelf.bodies = {**shelf.bodies, "http://x.org/p.png": ("image/png", png())}
+    shelf.slow = {"http://x.org/p.png": 2.0}  # under way until the last page asks for it too
     outcomes = list(crawl_pages(names, shelf, shelf, runner=runner, rules=RULES))
     assert [outcome.record.page for outcome in outcomes] == names
     assert all(outcome.document and len(outcome.document.media) == 1 for outcome in outcomes)
