@@ -182,28 +182,21 @@ def _run_plain(archive: Path, folder: Path) -> float:
     """Pages a second of a plain process a core, which share the chunks."""
     config = WebConfig(warc=str(archive), output=str(folder / "piped"))
     chunks = name_chunks(config.source.list_pages(config, locate(config.output)).runs)
-    spawn = multiprocessing.get_context("spawn")
-    done: multiprocessing.Queue[tuple[float, int]] = spawn.Queue()
     os.environ["OMP_NUM_THREADS"] = "1"  # as Ray sets it for a task with one CPU
-    workers = [
-        spawn.Process(target=_do_chunks, args=(config, folder / f"plain-{place}", chunks[place::CORES], done))
-        for place in range(CORES)
-    ]
-    for worker in workers:
-        worker.start()
-    times = sorted(done.get(timeout=600) for _ in chunks)
-    for worker in workers:
-        worker.join()
-    return _rate(times)
+    shares = [(config, folder / f"plain-{place}", chunks[place::CORES]) for place in range(CORES)]
+    with multiprocessing.get_context("spawn").Pool(CORES) as pool:
+        done = pool.starmap(_do_chunks, shares, chunksize=1)
+    return _rate(sorted(itertools.chain.from_iterable(done)))
 
 
-def _do_chunks(
-    config: WebConfig, folder: Path, chunks: Sequence[Chunk], done: "multiprocessing.Queue[tuple[float, int]]"
-) -> None:
-    output = locate(str(folder))
+def _do_chunks(config: WebConfig, folder: Path, chunks: Sequence[Chunk]) -> list[tuple[float, int]]:
+    """When each chunk ended, and its pages."""
+    output, work = locate(str(folder)), partial(gather_chunk, config, locate(config.output), closed_network)
+    done: list[tuple[float, int]] = []
     for chunk in chunks:
-        do_chunk(output, chunk, partial(gather_chunk, config, output, closed_network), again=False)
-        done.put((time.time(), read_commit(output, chunk.id).counts["pages"]))
+        do_chunk(output, chunk, work, again=False)
+        done.append((time.time(), read_commit(output, chunk.id).counts["pages"]))
+    return done
 
 
 def _rate(done: Sequence[tuple[float, int]]) -> float:
