@@ -153,21 +153,21 @@ class _Walk:
                 self._close()
             elif kind == _LINK_END:
                 links -= 1
-            elif said[-1:] == "/" and kind != _MEDIA:
+            elif said[-1:] == "/" and kind != _MEDIA and not (name == "figure" and PICTURE_NAMED.search(said)):
                 if name in NAVIGATION:
                     segments.gaps.add(len(segments.texts))
             else:
                 if len(segments.texts) >= MOST_SEGMENTS:
                     segments.is_cut = True
                     break
-                if kind == _OPEN:
+                if kind == _MEDIA or said[-1:] == "/":
+                    self._add("", bool(links), number, links and link)
+                elif kind == _OPEN:
                     self._open(number)
                     if name == "figure" and _is_picture(segments, number):
                         self._add("", bool(links), number, links and link)
                 elif kind == _LINK:
                     links, link = links + 1, number
-                elif kind == _MEDIA:
-                    self._add("", bool(links), number, links and link)
                 # libxml2 does not know that an <embed> is empty: what follows lies in it.
                 if _HIDDEN <= kind <= _MEDIA and said[-1:] != "/" and name != "embed":
                     text = _text_after(tags)

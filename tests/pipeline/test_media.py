@@ -72,6 +72,7 @@ def data_image(size: int) -> str:
         ("<a href=big.jpg>text</a><img src=small.jpg>", ["small.jpg"]),
         ("<figure itemid=/late.jpg?w=600><figcaption>A boat</figcaption></figure>", ["http://x.org/late.jpg?w=600"]),
         ("<figure itemid=/late.jpg><div><img src=i.png></div></figure>", ["i.png"]),
+        ("<figure data-src=/late.jpg></figure>", ["http://x.org/late.jpg"]),
         ("<figure itemid=/late.jpg><figcaption>A boat", ["http://x.org/late.jpg"]),
         ("<figure title='see /late.jpg'><figcaption>A boat</figcaption></figure>", []),
         ("<img src='javascript:x'>", []),
