@@ -9,7 +9,6 @@ import hashlib
 import io
 import os
 import re
-import struct
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +16,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from PIL import AvifImagePlugin, ExifTags, Image
+import simplejpeg
+from PIL import AvifImagePlugin, Image
 
 from pipeline.careful import CarefulCalls, Crashed
-from pipeline.colours import even, srgb_on_white
 from pipeline.door import Door, FetchError
 from pipeline.extraction.candidates import data_image
+from pipeline.pixels import QUARTER_TURNS, orientation, shown_pixels
 from pipeline.rules import image as rules
-from pipeline.shrink import shrink
 from shards.document import Frame, ImageFormat
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
@@ -46,17 +45,6 @@ BROKEN = re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|....ftypavi[fs]", 
 """How those begin that are decoded, if they are not too broken."""
 HEAD_BYTES = 4096
 """So much of a file is looked at to tell what it was meant to be."""
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What makes a picture upright, by its EXIF orientation (Exif 2.32, 4.6.4)."""
-QUARTER_TURNS = (5, 6, 7, 8)
 PILLOW_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow refuses larger images, and frames of a GIF that grow larger, as bombs."""
 MOST_ADDRESSES = 3
@@ -183,10 +171,8 @@ def make_frame(data: bytes, config: ImageConfig) -> Frame:
         _check_header(image, config)
         _check_length(image, data, config)
         width, height = image.size
-        image.draft("RGB", (config.store_side, config.store_side))
-        image.load()
-        orientation = _orientation(image)
-        shown = _shown(image, config.store_side, orientation)
+        pixels = shown_pixels(image, data, config.store_side)
+        turned = orientation(image) in QUARTER_TURNS
     except (ImageError, MemoryError):
         raise
     except Image.UnidentifiedImageError:
@@ -196,12 +182,13 @@ def make_frame(data: bytes, config: ImageConfig) -> Frame:
     except Exception:
         # A decoder fed with strangers' bytes raises whatever it likes: OSError, SyntaxError, struct.error, ...
         raise ImageError("broken_image") from None
-    if rules.colour_spread(shown) < config.min_colour_spread:
+    if rules.colour_spread(pixels) < config.min_colour_spread:
         raise ImageError("single_colour")
     if config.keep_original and image.format in STORED:
-        upright = (height, width) if orientation in QUARTER_TURNS else (width, height)
+        upright = (height, width) if turned else (width, height)
         return Frame(data=data, format=STORED[image.format], width=upright[0], height=upright[1])
-    return _encode(shown, config.quality)
+    jpeg = simplejpeg.encode_jpeg(pixels, config.quality, "RGB", "420")
+    return Frame(data=jpeg, format="jpg", width=pixels.shape[1], height=pixels.shape[0])
 
 
 def _unidentified(head: bytes) -> str:
@@ -230,26 +217,3 @@ def _count_scans(jpeg: bytes) -> int:
     """How often the marker SOS stands in `jpeg`: entropy-coded data never look like a marker (ITU T.81, B.1.1.5)."""
     values = np.frombuffer(jpeg, np.uint8)
     return int(np.count_nonzero((values[:-1] == 0xFF) & (values[1:] == 0xDA)))
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1, which is upright, where EXIF cannot be read."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, struct.error):
-        return 1
-
-
-def _shown(image: Image.Image, side: int, orientation: int) -> Image.Image:
-    """`image` as a browser would show it, its shorter side at most `side` pixels."""
-    profile = image.info.get("icc_profile")
-    scale = min(1.0, side / min(image.size))
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    shown = srgb_on_white(shrink(even(image), size), profile)
-    return shown.transpose(TURNS[orientation]) if orientation in TURNS else shown
-
-
-def _encode(image: Image.Image, quality: int) -> Frame:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Frame(data=buffer.getvalue(), format="jpg", width=image.width, height=image.height)

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
 
 def shorter_side(width: int, height: int) -> int:
@@ -15,7 +15,7 @@ def aspect(width: int, height: int) -> float:
     return max(width, height) / min(width, height)
 
 
-def colour_spread(image: Image.Image) -> float:
-    """The largest standard deviation of the three channels of an RGB image, 0 to 127.5; 0 is a single colour."""
-    _, deviations = cv2.meanStdDev(np.asarray(image.resize((32, 32), Image.Resampling.BOX)))
+def colour_spread(pixels: npt.NDArray[np.uint8]) -> float:
+    """The largest standard deviation of a channel of `uint8[height, width, 3]`, 0 to 127.5; 0 is a single colour."""
+    _, deviations = cv2.meanStdDev(pixels)
     return float(deviations.max())

@@ -12,6 +12,7 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -234,7 +235,7 @@ def test_memory_that_runs_out_is_no_property_of_the_image(monkeypatch):
     def run_out(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(images, "even", run_out)
+    monkeypatch.setattr(images, "shown_pixels", run_out)
     with pytest.raises(MemoryError):
         make_frame(encoded(picture()), CONFIG)
 
@@ -310,8 +311,8 @@ def test_measures_have_the_values_computed_by_hand():
     assert aspect(30, 20) == aspect(20, 30) == 1.5
     half = Image.new("RGB", (32, 32), "black")
     half.paste("white", (0, 0, 16, 32))
-    assert colour_spread(half) == pytest.approx(127.5)
-    assert colour_spread(Image.new("RGB", (9, 9), "red")) == 0
+    assert colour_spread(np.asarray(half)) == pytest.approx(127.5)
+    assert colour_spread(np.asarray(Image.new("RGB", (9, 9), "red"))) == 0
 
 
 def outcome(data: bytes, config: ImageConfig = CONFIG) -> tuple[int, int] | str:
