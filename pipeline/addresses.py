@@ -11,7 +11,7 @@ from yarl import URL
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 SIMPLE = re.compile(
-    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}/"
+    r"https?://(?:[a-z0-9-]+\.)+[a-z]{2,}(?::(?!80/|443/)(?:[1-9]\d{0,3}|[1-5]\d{4}))?/"
     r"(?:[\w~!$'()*,;:@-]+(?:\.[\w~!$'()*,;:@-]+)*/)*(?:[\w~!$'()*,;:@-]+(?:\.[\w~!$'()*,;:@-]+)*)?"
     r"(?:\?[\w=&.~/:-]+)?",
     re.ASCII,
