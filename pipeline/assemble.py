@@ -41,7 +41,7 @@ def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) ->
     shown = set[str]()
     for block in page.blocks:
         if isinstance(block, TextBlock):
-            _append_text(blocks, Text(text=block.text, caption=block.caption))
+            append_text(blocks, Text(text=block.text, caption=block.caption))
         elif isinstance(block, VideoReference):
             record.drop(block.kind, "not_fetched", block.url)
         elif isinstance(image := _image(block, images, shown), str):
@@ -71,7 +71,7 @@ def _image(reference: ImageReference, images: Mapping[str, Picture | str], shown
     return images.get(reference.url, "over_images_per_page")
 
 
-def _append_text(blocks: list[Block], text: Text) -> None:
+def append_text(blocks: list[Block], text: Text) -> None:
     """Texts between which no picture stands are one text, except a caption beside other text."""
     before = blocks[-1] if blocks else None
     if isinstance(before, Text) and before.caption == text.caption:

@@ -78,7 +78,7 @@ def _documents(output: Location, chunk: Chunk, work: Work, before: Commit | None
         tally.links.update(outcome.links)
         if outcome.document:
             yield outcome.document
-    write_ledger(ledger_of(output, chunk.id, before.generation + 1 if before else 0), ledger)
+    write_ledger(ledger_of(output, chunk.id, before.generation + 1 if before else 0), ledger.records)
 
 
 def _outcomes_again(output: Location, chunk: Chunk, work: Work, before: Commit, tally: Tally) -> Iterator[Outcome]:

@@ -32,7 +32,7 @@ def test_records_are_read_as_they_were_written(tmp_path):
     ledger = Ledger(tally)
     for each in records:
         ledger.add(each)
-    write_ledger(ledger_of(locate(str(tmp_path)), "00", 2), ledger)
+    write_ledger(ledger_of(locate(str(tmp_path)), "00", 2), ledger.records)
     commit = Commit(chunk="00", shards=(), counts={}, drops={}, generation=2)
     assert read_ledger(locate(str(tmp_path)), commit) == records
     assert dict(tally.counts) == {"images": 1, "pages": 2}

@@ -1,0 +1,1 @@
+"""From shards to shards: documents judged by rules and against each other, every drop with its number."""
