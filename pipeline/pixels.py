@@ -3,9 +3,10 @@
     JPEG in RGB ──► decoded at an eighth, two, ... of its size ──┐
     anything else ──► Pillow, in an even mode ───────────────────┴─► made smaller ──► sRGB on white, upright
 
-Most pictures of the web go the upper way, in arrays all along.
+Most pictures of the web go the upper way, in arrays all along. What is stored comes back by `frame_pixels`.
 """
 
+import io
 import math
 import struct
 
@@ -16,6 +17,7 @@ import simplejpeg
 from PIL import ExifTags, Image
 
 from pipeline.colours import even, srgb_on_white
+from shards.document import Frame
 
 Pixels = npt.NDArray[np.uint8]
 """`uint8[height, width, 3]`, or without the channels for shades of grey."""
@@ -59,6 +61,21 @@ def shown_pixels(image: Image.Image, data: bytes, side: int) -> Pixels:
         small = Image.fromarray(small)
     shown = srgb_on_white(small, profile)
     return np.asarray(shown if turn is None else shown.transpose(turn))
+
+
+def frame_pixels(frame: Frame, side: int) -> Pixels:
+    """`uint8[height, width, 3]` of a stored picture, its shorter side at most `side`.
+
+    Raises ValueError if it cannot be decoded, and MemoryError.
+    """
+    try:
+        with Image.open(io.BytesIO(frame.data), formats=("JPEG", "PNG", "WEBP")) as image:
+            return shown_pixels(image, frame.data, side)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # A decoder fed with strangers' bytes, which a shard may hold as they came, raises whatever it likes.
+        raise ValueError(f"a {frame.format} of {len(frame.data)} bytes cannot be decoded: {error}") from error
 
 
 def orientation(image: Image.Image) -> int:
