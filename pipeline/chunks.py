@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pipeline.ledger import Ledger, Outcome, ledger_of, read_ledger, write_ledger
+from pipeline.ledger import Outcome, count, ledger_of, open_ledger, read_ledger
 from pipeline.retry import documents_of, merge_outcomes, places_to_retry
 from shards.chunk import Tally, write_chunk
 from shards.document import Document
@@ -71,18 +71,18 @@ def do_chunk(output: Location, chunk: Chunk, work: Work, again: bool) -> None:
 
 
 def _documents(output: Location, chunk: Chunk, work: Work, before: Commit | None, tally: Tally) -> Iterator[Document]:
-    ledger = Ledger(tally)
     outcomes = work(chunk, tally) if before is None else _outcomes_again(output, chunk, work, before, tally)
-    for outcome in outcomes:
-        ledger.add(outcome.record)
-        tally.links.update(outcome.links)
-        if outcome.document:
-            yield outcome.document
-    write_ledger(ledger_of(output, chunk.id, before.generation + 1 if before else 0), ledger.records)
+    with open_ledger(ledger_of(output, chunk.id, before.generation + 1 if before else 0)) as write:
+        for outcome in outcomes:
+            write(outcome.record)
+            count(outcome.record, tally)
+            tally.links.update(outcome.links)
+            if outcome.document:
+                yield outcome.document
 
 
 def _outcomes_again(output: Location, chunk: Chunk, work: Work, before: Commit, tally: Tally) -> Iterator[Outcome]:
-    records = read_ledger(output, before)
+    records = list(read_ledger(output, before))
     fresh = work(replace(chunk, places=places_to_retry(records)), tally)
     return merge_outcomes(records, documents_of(output, before), fresh)
 

@@ -4,17 +4,11 @@ A rerun finds what is committed and does the rest; nothing else is remembered be
 """
 
 import dataclasses
-import errno
 import json
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import ray
-import ray.data
-from ray.util.annotations import RayDeprecationWarning
 
 from jobs.command import InputError
 from jobs.connect import check_shared, connect, resolve
@@ -22,11 +16,10 @@ from pipeline.chunks import ATTEMPTS, Chunk, Work, do_chunk
 from pipeline.ledger import LEDGER, ledger_of, read_ledger
 from pipeline.network import STORE
 from pipeline.retry import places_to_retry
+from pipeline.tasks import run_tasks
 from shards.location import Location
 from shards.manifest import MANIFEST, Commit, Manifest, merge, read_commits, read_manifest, write_manifest
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says of a write for which there is no room."""
 OWNER = "job.json"
 """The file that says which job an output folder belongs to."""
 
@@ -113,33 +106,16 @@ def finish(output: Output, commits: Sequence[Commit]) -> tuple[Manifest, bool]:
 
 
 def _run_on_ray(location: Location, pending: Sequence[Chunk], again: Sequence[Chunk], work: Work) -> None:
-    # Ray's block is the unit of its progress bar and of its retries; a chunk a block keeps both honest.
     rows = [
-        {"id": chunk.id, "items": json.dumps(chunk.items), "again": chunks is again}
+        {"id": f"chunk {chunk.id}", "chunk": chunk.id, "items": json.dumps(chunk.items), "again": chunks is again}
         for chunks in (pending, again)
         for chunk in chunks
     ]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
 
-    def gather(row: dict[str, Any]) -> dict[str, Any]:
-        chunk = Chunk(id=row["id"], items=tuple(json.loads(row["items"])))
-        try:
-            do_chunk(location, chunk, work, row["again"])
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            # Said in a row of its own: Ray Data wraps what is raised in so much that the cause is lost.
-            return {"failure": f"{error.strerror or error}, while chunk {chunk.id} was written"}
-        return {"failure": ""}
+    def gather(row: dict[str, Any]) -> None:
+        do_chunk(location, Chunk(id=row["chunk"], items=tuple(json.loads(row["items"]))), work, row["again"])
 
-    with warnings.catch_warnings():
-        # Ray Data retries for ever by default, and 2.60 has no other way to say how often than one that it deprecates.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        done = dataset.map(gather, num_cpus=1, max_retries=3).take_all()
-    if len(done) != len(rows):
-        raise RuntimeError(f"Ray Data returned {len(done)} of {len(rows)} chunks")
-    if failures := [row["failure"] for row in done if row["failure"]]:
-        raise InputError(f"output {location}: {failures[0]}; make room and run the same command again")
+    run_tasks(location, rows, gather)
 
 
 def _remove_strays(location: Location) -> None:

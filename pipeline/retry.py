@@ -1,6 +1,6 @@
 """A chunk done again: what had come whole stays as it is, what may pass another time is asked for once more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.ledger import Outcome, Record
 from shards.document import Document
@@ -10,7 +10,7 @@ from shards.manifest import Commit
 from shards.shard import read_shard
 
 
-def places_to_retry(records: Sequence[Record]) -> frozenset[int]:
+def places_to_retry(records: Iterable[Record]) -> frozenset[int]:
     """Places of the records of which something may pass another time."""
     return frozenset(place for place, record in enumerate(records) if record.may_pass)
 

@@ -75,18 +75,10 @@ class Outcome:
     """Addresses to follow."""
 
 
-@dataclass(slots=True)
-class Ledger:
-    """The records of a chunk, counted into its tally."""
-
-    tally: Tally
-    records: list[Record] = field(default_factory=list[Record])
-
-    def add(self, record: Record) -> None:
-        """Counts drops as `image_timeout`, what was kept as `images`, and as `pages` all pages that were asked for."""
-        self.records.append(record)
-        for entry in record.entries:
-            if entry.reason:
-                self.tally.drop(f"{entry.kind}_{entry.reason}")
-            if not entry.reason or entry.kind in ASKED:
-                self.tally.count(ASKED.get(entry.kind, f"{entry.kind}s"))
+def count(record: Record, tally: Tally) -> None:
+    """Counts drops as `image_timeout`, what was kept as `images`, and as `pages` all pages that were asked for."""
+    for entry in record.entries:
+        if entry.reason:
+            tally.drop(f"{entry.kind}_{entry.reason}")
+        if not entry.reason or entry.kind in ASKED:
+            tally.count(ASKED.get(entry.kind, f"{entry.kind}s"))

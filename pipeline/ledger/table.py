@@ -5,7 +5,8 @@ From it `--retry-failed` knows what to ask for again, and `python -m pipeline.le
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from shards.manifest import Commit
 
 LEDGER = "ledger"
 """The folder of an output in which the ledgers lie."""
+ROWS = 10_000
+"""So many rows of a ledger are held at once."""
 SCHEMA = pa.schema(
     [
         pa.field("place", pa.int32(), nullable=False),  # of the page among those of its chunk
@@ -40,26 +43,50 @@ def ledger_of(output: Location, chunk: str, generation: int) -> Location:
     return output / LEDGER / f"{chunk}-g{generation}.parquet"
 
 
+@contextmanager
+def open_ledger(location: Location) -> Generator[Callable[[Record], None]]:
+    """A function that adds a record to the ledger at `location`, which stands whole when the block ends, or not."""
+    rows, places = list[dict[str, Any]](), itertools.count()
+    with location.written_whole() as path, pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+
+        def add(record: Record) -> None:
+            place = next(places)
+            rows.extend(_row(place, record, entry) for entry in record.entries)
+            if len(rows) >= ROWS:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+            rows.clear()
+
+        yield add
+        flush()
+
+
 def write_ledger(location: Location, records: Iterable[Record]) -> None:
     """Writes `records` to the file at `location`, whole or not at all."""
-    rows = [_row(place, record, entry) for place, record in enumerate(records) for entry in record.entries]
-    with location.written_whole() as path:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, compression="zstd")
+    with open_ledger(location) as add:
+        for record in records:
+            add(record)
 
 
-def read_ledger(output: Location, commit: Commit) -> list[Record]:
+def read_ledger(output: Location, commit: Commit) -> Iterator[Record]:
     """The records of a committed chunk, in order; none if the chunk keeps no ledger."""
     location = ledger_of(output, commit.chunk, commit.generation)
-    return list(read_records(location)) if location.exists() else []
+    return read_records(location) if location.exists() else iter(())
 
 
 def read_records(location: Location) -> Iterator[Record]:
     """The records in the ledger at `location`, in order."""
-    with location.filesystem.open_input_file(location.path) as file:
-        rows = pq.read_table(file).to_pylist(maps_as_pydicts="strict")
-    for _, group in itertools.groupby(rows, key=lambda row: row["place"]):
+    for _, group in itertools.groupby(_rows(location), key=lambda row: row["place"]):
         first, *others = group
         yield Record(first["page"], first["key"], [_entry(row) for row in (first, *others)])
+
+
+def _rows(location: Location) -> Iterator[dict[str, Any]]:
+    with location.filesystem.open_input_file(location.path) as file:
+        for batch in pq.ParquetFile(file).iter_batches(ROWS):
+            yield from batch.to_pylist(maps_as_pydicts="strict")
 
 
 def _row(place: int, record: Record, entry: Entry) -> dict[str, Any]:

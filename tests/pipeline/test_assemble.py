@@ -4,7 +4,7 @@ import dataclasses
 
 from pipeline.assemble import assemble, refusal, wanted_images
 from pipeline.images import Picture
-from pipeline.ledger import Ledger, Record
+from pipeline.ledger import Record, count
 from pipeline.page import Block, ImageReference, Page, TextBlock, VideoReference
 from shards.chunk import Tally
 from shards.document import Frame, Media, Text
@@ -53,7 +53,7 @@ def test_texts_that_nothing_parts_are_one_and_captions_stay_apart():
     )
     assert document.source == "http://x.org/page"
     assert dict(document.facts) == {"title": "A title", "language": "en", "published": "2024-05-06"}
-    Ledger(tally).add(record)
+    count(record, tally)
     assert dict(tally.drops) == {
         "player_not_fetched": 1,
         "image_http_404": 1,
@@ -79,7 +79,7 @@ def test_a_page_whose_pictures_did_not_come_is_dropped():
     record, tally = Record("http://x.org/asked"), Tally()
     image = ImageReference(url="http://x.org/a.jpg")
     assert assemble(page(TextBlock(text="a few words"), image), {image.url: "timeout"}, record) is None
-    Ledger(tally).add(record)
+    count(record, tally)
     assert dict(tally.drops) == {"image_timeout": 1, "page_images_dropped": 1}
     assert dict(tally.counts) == {"pages": 1}
 
