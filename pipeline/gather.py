@@ -22,6 +22,8 @@ from shards.manifest import MANIFEST, Commit, Manifest, merge, read_commits, rea
 
 OWNER = "job.json"
 """The file that says which job an output folder belongs to."""
+WORK = "work"
+"""The folder of an output in which lies what the steps of a run in progress leave for each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def finish(output: Output, commits: Sequence[Commit]) -> tuple[Manifest, bool]:
     manifest = write_manifest(output.location, merged) if changed else read_manifest(output.location)
     if changed:
         _remove_strays(output.location)
-    for name in (ATTEMPTS, STORE):
+    for name in (ATTEMPTS, STORE, WORK):
         folder = output.location / name
         if folder.exists():
             folder.filesystem.delete_dir(folder.path)

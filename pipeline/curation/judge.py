@@ -6,15 +6,15 @@ Every measure is recorded, also of what is kept, so that a ledger can say what a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.curation.verdicts import Verdict, apply_verdicts
+from pipeline.curation.verdicts import MEDIA, Verdict, apply_verdicts
 from pipeline.ledger import Entry, Record
 from pipeline.rules.bounds import Bounds, Measure, check_rules, refusal
+from pipeline.rules.image import IMAGE_MEASURES, measure_image
 from pipeline.rules.text import PARAGRAPH_MEASURES, TEXT_MEASURES, measure_document, measure_paragraph
 from shards.document import Document, Media
 
 LINES = "lines"
 """The pass over the lines of each domain, whose verdicts come before all rules."""
-IMAGE_MEASURES: Mapping[str, Measure] = {}
 DOCUMENT_MEASURES: Mapping[str, Measure] = {
     **TEXT_MEASURES,
     "media": Measure(what="images and videos that are left"),
@@ -41,23 +41,46 @@ class Rules:
 def judge(document: Document, rules: Rules, lines: Sequence[Verdict] = ()) -> Record:
     """What becomes of `document` and of each of its paragraphs and media, in order; its own entry is the last.
 
-    `lines` are verdicts on paragraphs that its domain repeats.
+    `lines` are verdicts on paragraphs that its domain repeats. A picture that cannot be decoded is dropped as `broken`.
     """
     record = Record(document.source, document.key, list(_entries(document)))
-    apply_verdicts(record, LINES, lines)
-    texts = iter(paragraphs_of(document))
-    media = iter(document.media)
+    apply_verdicts(record, {LINES: lines})
+    texts, media = iter(paragraphs_of(document)), iter(document.media)
     left = list[str]()
     for place, entry in enumerate(record.entries):
-        if entry.kind == "paragraph":
-            text = next(texts)
-            record.entries[place] = entry = held(entry, measure_paragraph(text), rules.paragraph)
-            left += [] if entry.reason else [text]
-        elif entry.kind == "image":
-            record.entries[place] = held(entry, measure_image(next(media)), rules.image)
-    measures = measure_document("\n\n".join(left)) | {"media": float(record.kept("image") + record.kept("video"))}
+        if entry.kind != "paragraph":
+            record.entries[place] = _judge_medium(entry, next(media), rules)
+            continue
+        text = next(texts)
+        record.entries[place] = held(entry, measure_paragraph(text), rules.paragraph)
+        left += [] if record.entries[place].reason else [text]
+    measures = measure_document("\n\n".join(left)) | {"media": _media_left(record)}
     record.entries.append(held(Entry(kind="document", address=document.source), measures, rules.document))
     return record
+
+
+def settle(record: Record, verdicts: Mapping[str, Sequence[Verdict]], rules: Rules) -> None:
+    """Drops from `record` what the passes say, by their names, and the document if too few media are left of it.
+
+    Places in `verdicts` are those in what the rules left.
+    """
+    apply_verdicts(record, verdicts)
+    own = record.entries[-1]
+    if (left := _media_left(record)) != own.measures["media"]:
+        record.entries[-1] = held(own, {**own.measures, "media": left}, rules.document)
+
+
+def _judge_medium(entry: Entry, medium: Media, rules: Rules) -> Entry:
+    if medium.kind == "video":
+        return entry
+    try:
+        return held(entry, measure_image(medium), rules.image)
+    except ValueError:
+        return replace(entry, reason="broken")
+
+
+def _media_left(record: Record) -> float:
+    return float(sum(record.kept(kind) for kind in MEDIA))
 
 
 def held(entry: Entry, measures: Mapping[str, float], rules: Mapping[str, Bounds]) -> Entry:
@@ -72,10 +95,6 @@ def held(entry: Entry, measures: Mapping[str, float], rules: Mapping[str, Bounds
 def paragraphs_of(document: Document) -> list[str]:
     """The paragraphs of all texts of `document`, in order; empty lines part them."""
     return [paragraph for text in document.texts for paragraph in text.text.split("\n\n")]
-
-
-def measure_image(image: Media) -> dict[str, float]:
-    return {}
 
 
 def _entries(document: Document) -> list[Entry]:

@@ -55,25 +55,21 @@ def read_verdicts(folder: Location, shard: str) -> Mapping[str, list[Verdict]]:
     return found
 
 
-def apply_verdicts(record: Record, stage: str, verdicts: Sequence[Verdict]) -> None:
-    """Drops from `record` what `verdicts` of the pass `stage` name; of several on one thing, the first counts.
+def apply_verdicts(record: Record, verdicts: Mapping[str, Sequence[Verdict]]) -> None:
+    """Drops from `record` what `verdicts` name, by the pass that they are of; of several on one thing the first counts.
 
-    Places are those among the media and paragraphs that `record` still kept when the pass was shown the document.
+    Places are those among the media and paragraphs that `record` keeps now, which is what the passes were shown.
     """
-    media = _places(record, *MEDIA)
-    paragraphs = _places(record, "paragraph")
-    document = _places(record, "document")
-    for verdict in verdicts:
-        if verdict.medium >= 0:
-            place = media[verdict.medium]
-        elif verdict.paragraph >= 0:
-            place = paragraphs[verdict.paragraph]
-        elif document:
-            place = document[0]
-        else:
-            continue
-        if not record.entries[place].reason:
-            record.entries[place] = _dropped(record.entries[place], stage, verdict)
+    media, paragraphs = _places(record, *MEDIA), _places(record, "paragraph")
+    for stage, found in verdicts.items():
+        for verdict in found:
+            place = len(record.entries) - 1
+            if verdict.medium >= 0:
+                place = media[verdict.medium]
+            elif verdict.paragraph >= 0:
+                place = paragraphs[verdict.paragraph]
+            if not record.entries[place].reason:
+                record.entries[place] = _dropped(record.entries[place], stage, verdict)
 
 
 def _places(record: Record, *kinds: str) -> list[int]:
