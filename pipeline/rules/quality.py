@@ -1,0 +1,58 @@
+"""Gopher's measures of a document's quality (Rae et al. 2021, arXiv 2112.11446, appendix A1.1).
+
+A token is what white space separates; a word is a token with a letter or a digit. The values are those of datatrove's
+GopherQualityFilter (0.9.0) for the same tokens, but for two things. Its own tokens come from spaCy, which parts
+punctuation from words: every comma is then a token without a letter, and the rule that 80 % have one falls on good
+prose. And blank lines are no lines here: paragraphs with blank lines between them would halve the shares of lines.
+"""
+
+from collections.abc import Mapping
+
+from pipeline.rules.bounds import Measure
+
+STOP_WORDS = frozenset("the be to of and that have with".split())
+BULLETS = ("•", "-")
+ELLIPSES = ("...", "…")
+
+MEASURES: Mapping[str, Measure] = {
+    "words": Measure(what="words: tokens with a letter or a digit"),
+    "mean_word_length": Measure(what="characters of a word, on average"),
+    "hash_ratio": Measure(what="hash signs per token"),
+    "ellipsis_ratio": Measure(what="ellipses (... or …) per token"),
+    "bullet_line_ratio": Measure(what="share of lines that start with a bullet (• or -)", most=1),
+    "ellipsis_line_ratio": Measure(what="share of lines that end with an ellipsis", most=1),
+    "alphabetic_word_ratio": Measure(what="share of tokens that have a letter", most=1),
+    "stop_words": Measure(what="how many of `the be to of and that have with` occur, in lower case", most=8),
+}
+
+
+def measure_quality(text: str) -> dict[str, float]:
+    """The measures of a document's `text`; of an empty one all are 0."""
+    tokens = text.split()
+    words = [token for token in tokens if is_word(token)]
+    lines = [line.strip() for line in text.splitlines() if not line.isspace() and line]
+    ellipses = sum(map(text.count, ELLIPSES))
+    return {
+        "words": float(len(words)),
+        "mean_word_length": ratio(sum(map(len, words)), len(words)),
+        "hash_ratio": ratio(text.count("#"), len(tokens)),
+        "ellipsis_ratio": ratio(ellipses, len(tokens)),
+        "bullet_line_ratio": ratio(sum(line.startswith(BULLETS) for line in lines), len(lines)),
+        "ellipsis_line_ratio": ratio(sum(line.endswith(ELLIPSES) for line in lines), len(lines)) if ellipses else 0.0,
+        "alphabetic_word_ratio": ratio(sum(map(_has_letter, words)), len(tokens)),
+        "stop_words": float(len(STOP_WORDS.intersection(tokens))),
+    }
+
+
+def is_word(token: str) -> bool:
+    """Whether `token` has a letter or a digit of any script."""
+    return token.isalnum() or any(map(str.isalnum, token))
+
+
+def ratio(part: float, whole: float) -> float:
+    """`part / whole`, and 0 where there is no whole."""
+    return part / whole if whole else 0.0
+
+
+def _has_letter(token: str) -> bool:
+    return token.isalpha() or any(map(str.isalpha, token))
