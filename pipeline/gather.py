@@ -13,6 +13,8 @@ from typing import Any
 from jobs.command import InputError
 from jobs.connect import check_shared, connect, resolve
 from pipeline.chunks import ATTEMPTS, Chunk, Work, do_chunk
+from pipeline.funnel import FUNNEL, count_funnel, funnel_json
+from pipeline.funnel_picture import PICTURE, funnel_svg
 from pipeline.ledger import LEDGER, ledger_of, read_ledger
 from pipeline.network import STORE
 from pipeline.retry import places_to_retry
@@ -93,10 +95,14 @@ def run_chunks(
 def finish(output: Output, commits: Sequence[Commit]) -> tuple[Manifest, bool]:
     """Writes the manifest of `commits`, unless it stands already; says whether anything changed.
 
-    What only a run in progress needs is removed.
+    The funnel is written before it, and what only a run in progress needs is removed.
     """
     merged = merge(output.job, output.config, commits)
     changed = not (output.location / MANIFEST).exists() or read_manifest(output.location) != merged
+    if changed:
+        funnel = count_funnel(output.location, commits)
+        (output.location / FUNNEL).write(funnel_json(funnel))
+        (output.location / PICTURE).write(funnel_svg(funnel).encode())
     manifest = write_manifest(output.location, merged) if changed else read_manifest(output.location)
     if changed:
         _remove_strays(output.location)
