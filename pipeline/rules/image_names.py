@@ -1,6 +1,6 @@
 """Measures of an image's address and alt text: what belongs to a page's layout is often called so.
 
-OBELICS (build_obelics/04_merge_web_docs_with_images.py) and MMC4 (section 2 of its paper) look for letters anywhere in
+OBELICS (build_obelics/04_merge_web_docs_with_images.py) and MMC4 (section 3 of its paper) look for letters anywhere in
 an address, so that `silicon` holds an `icon` and `essex` is explicit; `layout_words` and `alt_layout_words` count
 whole words.
 """
