@@ -30,7 +30,7 @@ def measure_quality(text: str) -> dict[str, float]:
     """The measures of a document's `text`; of an empty one all are 0."""
     tokens = text.split()
     words = [token for token in tokens if is_word(token)]
-    lines = [line.strip() for line in text.splitlines() if not line.isspace() and line]
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
     ellipses = sum(map(text.count, ELLIPSES))
     return {
         "words": float(len(words)),

@@ -1,0 +1,107 @@
+"""The language of texts: py3langid's model, a fastText one made here, and what cannot be loaded."""
+
+import json
+import sys
+
+import pytest
+
+from pipeline.rules.language import (
+    FEWEST_WORDS,
+    MOST_CHARACTERS,
+    check_languages,
+    measure_language,
+    open_language,
+    paragraph_language,
+)
+
+ENGLISH = "All human beings are born free and equal in dignity and rights."
+GERMAN = "Alle Menschen sind frei und gleich an W\u00fcrde und Rechten geboren."
+FRENCH = "Tous les \u00eatres humains naissent libres et \u00e9gaux en dignit\u00e9 et en droits."
+
+
+@pytest.fixture(scope="session")
+def fasttext_model(tmp_path_factory) -> str:
+    """A fastText model that knows English from German."""
+    fasttext = pytest.importorskip("fasttext", reason="fastText is an extra")
+    folder = tmp_path_factory.mktemp("fasttext")
+    lines = [f"__label__en {ENGLISH}", f"__label__de {GERMAN}"] * 50
+    (folder / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
+    model = fasttext.train_supervised(str(folder / "lines.txt"), dim=8, epoch=20, thread=1, verbose=0)
+    model.save_model(str(folder / "model.bin"))
+    return str(folder / "model.bin")
+
+
+@pytest.mark.parametrize(("text", "code"), [(ENGLISH, "en"), (GERMAN, "de"), (FRENCH, "fr")])
+def test_py3langid_names_the_language(text, code):
+    found, probability = open_language()(text)
+    assert found == code
+    assert 0.9 < probability <= 1
+
+
+@pytest.mark.parametrize("text", ["", " \n", "12 34", "\u2014"])
+def test_a_text_without_letters_has_no_language(text):
+    code, probability = open_language()(text)
+    assert code == "und"
+    assert probability < 0.05
+
+
+def test_the_start_of_a_text_decides():
+    start = f"{ENGLISH} " * (MOST_CHARACTERS // len(ENGLISH) + 1)
+    assert open_language()(start + GERMAN * 1000) == open_language()(start)
+
+
+def test_a_fasttext_model_names_the_language(fasttext_model):
+    identify = open_language(fasttext_model)
+    code, probability = identify(f"gleich\n{GERMAN}")
+    assert code == "de"
+    assert 0.9 < probability <= 1
+    assert identify(ENGLISH)[0] == "en"
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path):
+    pytest.importorskip("fasttext", reason="fastText is an extra")
+    (tmp_path / "model.bin").write_bytes(b"not a model")
+    with pytest.raises(ValueError, match=r"^\S+model.bin cannot be loaded as a fastText model.*wrong file format"):
+        open_language(str(tmp_path / "model.bin"))
+    with pytest.raises(ValueError, match=r"^\S+absent.bin cannot be loaded as a fastText model"):
+        open_language(str(tmp_path / "absent.bin"))
+
+
+def test_without_fasttext_a_model_is_refused_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fasttext", None)
+    with pytest.raises(ValueError, match=r"^lid\.bin needs fastText; install it with pip install 'flamboyance"):
+        open_language("lid.bin")
+
+
+def test_a_short_paragraph_inherits_its_documents_language():
+    """Its own is not asked for."""
+    short, long = "word " * (FEWEST_WORDS - 1), "word " * FEWEST_WORDS
+    assert paragraph_language(short, ("cy", 0.7), lambda _: ("en", 1.0)) == ("cy", 0.7)
+    assert paragraph_language(long, ("cy", 0.7), lambda _: ("en", 1.0)) == ("en", 1.0)
+
+
+def test_what_is_measured_is_the_probability_of_a_wanted_language():
+    assert measure_language(("de", 0.75), ["en", "de"]) == {"wanted_language": 0.75}
+    assert measure_language(("fr", 0.75), ["en", "de"]) == {"wanted_language": 0.0}
+
+
+@pytest.mark.parametrize("wanted", [["english"], ["EN"], ["en", ""], []])
+def test_what_is_no_code_of_a_language_is_refused(wanted):
+    with pytest.raises(ValueError, match=r"^text\.languages (has|is)"):
+        check_languages("text.languages", wanted)
+
+
+def test_english_paragraphs_of_twenty_words_are_called_english(material):
+    """The figures for which short paragraphs inherit: py3langid on the English pages of WCXB."""
+    pages = json.loads((material / "pages" / "wcxb" / "ground-truth.json").read_text()).values()
+    identify = open_language()
+    texts = [page["articleBody"] for page in pages if identify(page["articleBody"])[1] > 0.99]
+    paragraphs = [paragraph for text in texts[:100] for paragraph in text.split("\n\n")]
+    long = [paragraph for paragraph in paragraphs if len(paragraph.split()) >= FEWEST_WORDS]
+    short = [paragraph for paragraph in paragraphs if 1 <= len(paragraph.split()) <= 4]
+    assert share_of_english(long) > 0.97
+    assert share_of_english(short) < 0.6
+
+
+def share_of_english(paragraphs: list[str]) -> float:
+    return sum(open_language()(paragraph)[0] == "en" for paragraph in paragraphs) / len(paragraphs)
