@@ -5,16 +5,23 @@ ledger: python -m pipeline.ledger OUTPUT.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from jobs.command import InputError, run_command
 from jobs.connect import resolve
 from pipeline.chunks import Chunk, Work, name_chunks
-from pipeline.curation.judge import Rules
-from pipeline.curation.tasks import Workplace, judge_shard, write_shard
-from pipeline.gather import check_owner, finish, open_output, run_chunks, without
+from pipeline.curation.copy_rules import CopyRules
+from pipeline.curation.corpus import Corpus
+from pipeline.curation.judge import Rules, open_resources
+from pipeline.curation.passes import find_copies, find_repeated_lines
+from pipeline.curation.tasks import VERDICTS, Workplace, judge_shard, write_shard
+from pipeline.curation.write import Order
+from pipeline.gather import WORK, check_owner, finish, open_output, run_chunks, without
+from pipeline.rules.personal import check_region
+from pipeline.rules.text import TextResources
+from pipeline.scoring.stage import ShardToScore, score_shards
 from pipeline.summary import print_summary
 from pipeline.tasks import run_tasks
 from shards.dataset import Dataset, open_dataset
@@ -32,11 +39,22 @@ class CurateConfig(Rules):
     """Folder or address of a dataset that any of our jobs made, or a list of them."""
     output: str
     """Folder or address for the dataset."""
+    copies: CopyRules = field(default_factory=CopyRules)
+    """What is compared across documents."""
+    order: Order = "page"
+    """Where images stand: as on the page, or before their paragraph of MMC4's assignment (by scoring.similarity)."""
+    personal: bool = False
+    """Whether placeholders stand for e-mail addresses, phone numbers and IP addresses in texts that are kept."""
+    phone_region: str = "US"
+    """Whose phone numbers are known without a country's code, by ISO 3166."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_region("phone_region", self.phone_region)
         if not self.inputs:
             raise ValueError("input names no dataset; give one or more folders or addresses")
+        if self.order == "similarity" and not self.scoring.similarity:
+            raise ValueError("order is similarity and scoring.similarity names no model; give one, or order: page")
 
     @property
     def inputs(self) -> list[str]:
@@ -46,26 +64,43 @@ class CurateConfig(Rules):
 def run(config: CurateConfig) -> None:
     """Curates the datasets, writes the new one, prints the summary."""
     inputs = [open_dataset(str(resolve("input", uri))) for uri in config.inputs]
+    resources = open_resources(config.text)
     kept = without(config, *NOT_IN_DOCUMENTS) | {"inputs": [dataset.manifest.sha256 for dataset in inputs]}
     check_owner(resolve("output", config.output), JOB, kept)
     output = open_output(config.output, JOB, kept)
     chunks = name_chunks(shards_of(inputs))
     workplace = Workplace(inputs=tuple(dataset.location for dataset in inputs), output=output.location)
-    commits = run_chunks(output, chunks, lambda: prepare(workplace, config, chunks))
+    documents = sum(dataset.manifest.documents for dataset in inputs)
+    commits = run_chunks(output, chunks, lambda: prepare(workplace, config, resources, chunks, documents))
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
 
 
-def prepare(workplace: Workplace, config: CurateConfig, chunks: Sequence[Chunk]) -> Work:
+def prepare(
+    workplace: Workplace, config: CurateConfig, resources: TextResources, chunks: Sequence[Chunk], documents: int
+) -> Work:
     """Judges all shards and compares what is left of them; returns the work that writes a shard."""
-    by_id = {chunk.id: chunk for chunk in chunks}
-    rows = [{"id": chunk.id} for chunk in chunks]
+    corpus = Corpus(
+        shards=tuple(chunk.id for chunk in chunks),
+        read=lambda place: workplace.documents(chunks[place]),
+        evidence=workplace.output / WORK / "evidence",
+        verdicts=workplace.output / WORK / VERDICTS,
+        documents=documents,
+    )
+    score_shards(
+        workplace.output,
+        [ShardToScore(id=chunk.id, tar=workplace.tar(chunk), sha256=chunk.items[2]) for chunk in chunks],
+        config.scoring,
+    )
+    if config.copies.paragraph_documents is not None:
+        find_repeated_lines(corpus, config.copies.paragraph_documents)
 
     def judge(row: dict[str, Any]) -> None:
-        judge_shard(workplace, config, by_id[row["id"]])
+        judge_shard(workplace, config, resources, chunks[row["place"]])
 
-    run_tasks(workplace.output, rows, judge)
-    return partial(write_shard, workplace, config)
+    run_tasks(workplace.output, [{"id": chunk.id, "place": place} for place, chunk in enumerate(chunks)], judge)
+    find_copies(replace(corpus, read=lambda place: workplace.left(chunks[place])), config.copies)
+    return partial(write_shard, workplace, config, config.order, config.phone_region if config.personal else None)
 
 
 def shards_of(inputs: Sequence[Dataset]) -> list[list[str | int]]:

@@ -70,7 +70,8 @@ def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
         location.filesystem.create_dir(location.path, recursive=True)
     check_shared("output", location)
     if not (location / OWNER).exists():
-        (location / OWNER).write(json.dumps({"job": job, "config": config}, sort_keys=True, indent=1).encode())
+        # Not sorted: rules stand in the order in which they are applied.
+        (location / OWNER).write(json.dumps({"job": job, "config": config}, indent=1).encode())
     return Output(location=location, job=job, config=config, started=time.monotonic())
 
 

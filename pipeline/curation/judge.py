@@ -6,57 +6,107 @@ Every measure is recorded, also of what is kept, so that a ledger can say what a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from jobs.command import InputError
 from pipeline.curation.verdicts import MEDIA, Verdict, apply_verdicts
 from pipeline.ledger import Entry, Record
 from pipeline.rules.bounds import Bounds, Measure, check_rules, refusal
 from pipeline.rules.image import IMAGE_MEASURES, measure_image
-from pipeline.rules.text import PARAGRAPH_MEASURES, TEXT_MEASURES, measure_document, measure_paragraph
+from pipeline.rules.text import (
+    PARAGRAPH_MEASURES,
+    TEXT_MEASURES,
+    TextConfig,
+    TextResources,
+    document_language,
+    measure_document,
+    measure_paragraph,
+    read_resources,
+)
+from pipeline.scoring.config import ScoringConfig, measures_of
+from pipeline.scoring.placement import assign
+from pipeline.scoring.scores import DocumentScores
 from shards.document import Document, Media
 
 LINES = "lines"
 """The pass over the lines of each domain, whose verdicts come before all rules."""
+ASSIGNED = "assigned_paragraph"
+"""The measure of an image that says before which paragraph it stands by MMC4's assignment."""
 DOCUMENT_MEASURES: Mapping[str, Measure] = {
     **TEXT_MEASURES,
     "media": Measure(what="images and videos that are left"),
 }
+NO_SCORES = DocumentScores()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """Bounds on measures; the first that is broken is the reason."""
+class TextRules:
+    """Bounds on measures of text; the first that is broken is the reason."""
 
+    text: TextConfig = field(default_factory=TextConfig)
+    """What measures of text are taken with."""
     document: dict[str, Bounds] = field(default_factory=lambda: {"media": Bounds(least=1)})
     """Bounds on measures of the document that is left of its paragraphs and media, by measure, in order."""
     paragraph: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     """Bounds on measures of each paragraph, by measure, in order."""
-    image: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
-    """Bounds on measures of each image, by measure, in order."""
 
     def __post_init__(self) -> None:
         check_rules("document", self.document, DOCUMENT_MEASURES)
         check_rules("paragraph", self.paragraph, PARAGRAPH_MEASURES)
-        check_rules("image", self.image, IMAGE_MEASURES)
 
 
-def judge(document: Document, rules: Rules, lines: Sequence[Verdict] = ()) -> Record:
+@dataclass(frozen=True, kw_only=True)
+class Rules(TextRules):
+    """Bounds on measures of text and of images."""
+
+    image: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
+    """Bounds on measures of each image, by measure, in order."""
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    """Models that take further measures of images."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rules("image", self.image, {**IMAGE_MEASURES, **measures_of(self.scoring)})
+
+
+def open_resources(config: TextConfig) -> TextResources:
+    """What `config` names, read. Raises InputError if a list or a language model cannot be."""
+    try:
+        return read_resources(config)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def judge(
+    document: Document,
+    rules: Rules,
+    resources: TextResources | None = None,
+    *,
+    lines: Sequence[Verdict] = (),
+    scores: DocumentScores = NO_SCORES,
+) -> Record:
     """What becomes of `document` and of each of its paragraphs and media, in order; its own entry is the last.
 
-    `lines` are verdicts on paragraphs that its domain repeats. A picture that cannot be decoded is dropped as `broken`.
+    `lines` are verdicts on paragraphs that its domain repeats, `scores` what models say of its images. A picture that
+    cannot be decoded is dropped as `broken`.
     """
     record = Record(document.source, document.key, list(_entries(document)))
     apply_verdicts(record, {LINES: lines})
-    texts, media = iter(paragraphs_of(document)), iter(document.media)
-    left = list[str]()
-    for place, entry in enumerate(record.entries):
-        if entry.kind != "paragraph":
-            record.entries[place] = _judge_medium(entry, next(media), rules)
-            continue
-        text = next(texts)
-        record.entries[place] = held(entry, measure_paragraph(text), rules.paragraph)
-        left += [] if record.entries[place].reason else [text]
-    measures = measure_document("\n\n".join(left)) | {"media": _media_left(record)}
+    left = _judge_paragraphs(document, record, rules, resources)
+    _judge_media(document, record, rules, scores, left)
+    text = "\n\n".join(left.values())
+    measures = measure_document(text, document.source, resources) | {"media": _media_left(record)}
     record.entries.append(held(Entry(kind="document", address=document.source), measures, rules.document))
     return record
+
+
+def judge_paragraphs(
+    entries: Sequence[Entry], texts: Sequence[str], rules: TextRules, resources: TextResources | None
+) -> list[Entry]:
+    """`entries`, one for each paragraph in `texts`, with measures and verdicts; short ones inherit a language."""
+    language = document_language("\n\n".join(texts), resources)
+    return [
+        held(entry, measure_paragraph(text, language, resources), rules.paragraph)
+        for entry, text in zip(entries, texts, strict=True)
+    ]
 
 
 def settle(record: Record, verdicts: Mapping[str, Sequence[Verdict]], rules: Rules) -> None:
@@ -70,13 +120,41 @@ def settle(record: Record, verdicts: Mapping[str, Sequence[Verdict]], rules: Rul
         record.entries[-1] = held(own, {**own.measures, "media": left}, rules.document)
 
 
-def _judge_medium(entry: Entry, medium: Media, rules: Rules) -> Entry:
+def _judge_paragraphs(
+    document: Document, record: Record, rules: TextRules, resources: TextResources | None
+) -> dict[int, str]:
+    """Judges the paragraphs that `record` holds; returns those that are left, by their places in the document."""
+    places = [place for place, entry in enumerate(record.entries) if entry.kind == "paragraph"]
+    texts = paragraphs_of(document)
+    judged = judge_paragraphs([record.entries[place] for place in places], texts, rules, resources)
+    for place, entry in zip(places, judged, strict=True):
+        record.entries[place] = entry
+    return {number: text for number, (text, entry) in enumerate(zip(texts, judged, strict=True)) if not entry.reason}
+
+
+def _judge_media(
+    document: Document, record: Record, rules: Rules, scores: DocumentScores, paragraphs: Mapping[int, str]
+) -> None:
+    """Judges the images that `record` holds, and says before which of `paragraphs` those that are left may stand."""
+    media = iter(document.media)
+    for place, entry in enumerate(record.entries):
+        if entry.kind in MEDIA:
+            record.entries[place] = _judge_medium(entry, next(media), rules, scores.of_image(entry.number, paragraphs))
+    images = [entry.number for entry in record.entries if entry.kind == "image" and not entry.reason]
+    assigned = assign(scores.similarity, images, paragraphs)
+    for place, entry in enumerate(record.entries):
+        if entry.kind == "image" and entry.number in assigned:
+            measures = {**entry.measures, ASSIGNED: float(assigned[entry.number])}
+            record.entries[place] = replace(entry, measures=measures)
+
+
+def _judge_medium(entry: Entry, medium: Media, rules: Rules, scores: Mapping[str, float]) -> Entry:
     if medium.kind == "video":
         return entry
     try:
-        return held(entry, measure_image(medium), rules.image)
+        return held(entry, {**measure_image(medium), **scores}, rules.image)
     except ValueError:
-        return replace(entry, reason="broken")
+        return replace(entry, measures=scores, reason="broken")
 
 
 def _media_left(record: Record) -> float:

@@ -11,8 +11,8 @@ from pipeline.fetching import failures
 from shards.chunk import Tally
 from shards.document import Document
 
-ASKED = {"page": "pages", "pair": "pairs", "document": "documents_read"}
-"""Kinds of which all that were asked for are counted, kept or not, and the count's name; of others, those kept."""
+ASKED = ("page", "pair")
+"""Kinds of which all that were asked for are counted, kept or not; of the others, those that were kept."""
 PASSING = failures.PASSING | {"fetcher_lost"}
 """Reasons that may not hold another time."""
 
@@ -76,9 +76,14 @@ class Outcome:
 
 
 def count(record: Record, tally: Tally) -> None:
-    """Counts drops as `image_timeout`, what was kept as `images`, and as `pages` all pages that were asked for."""
+    """Counts drops as `image_timeout`, what was kept as `images`, and as `pages` all pages that were asked for.
+
+    Of a document that is dropped nothing was kept; those that are kept are counted where they are written.
+    """
+    own = record.entries[-1]
+    gone = own.kind == "document" and own.reason != ""
     for entry in record.entries:
         if entry.reason:
             tally.drop(f"{entry.kind}_{entry.reason}")
-        if not entry.reason or entry.kind in ASKED:
-            tally.count(ASKED.get(entry.kind, f"{entry.kind}s"))
+        if entry.kind in ASKED or (entry.kind != "document" and not entry.reason and not gone):
+            tally.count(f"{entry.kind}s")
