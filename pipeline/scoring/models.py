@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,10 +16,13 @@ from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.utils.hub import cached_file
 
 from pipeline.pixels import Pixels
-from pipeline.scoring.config import ModelConfig, ScoringConfig
+from pipeline.scoring.config import ClassifierConfig, DetectorConfig, ModelConfig, ScoringConfig, SimilarityConfig
 
 Inputs = Mapping[str, Tensor]
 """What a processor or a tokenizer makes for a model."""
+Config = TypeVar("Config", ClassifierConfig, DetectorConfig, SimilarityConfig)
+HASHED = "sha256:"
+"""How the revision of a folder begins."""
 
 
 class ModelError(ValueError):
@@ -40,20 +43,31 @@ class VisionModel:
 
 
 def pin_models(config: ScoringConfig) -> ScoringConfig:
-    """`config` with the revision of each model as it is now. Raises ModelError if there is no such model."""
-    similarity = config.similarity
+    """`config` with each model as it is now: on the hub at a commit, or in a folder by its whole path and a hash.
+
+    Raises ModelError if there is no such model.
+    """
     return replace(
         config,
-        classifiers=[replace(model, revision=find_revision(model)) for model in config.classifiers],
-        detectors=[replace(model, revision=find_revision(model)) for model in config.detectors],
-        similarity=replace(similarity, revision=find_revision(similarity)) if similarity else None,
+        classifiers=[_pinned(model) for model in config.classifiers],
+        detectors=[_pinned(model) for model in config.detectors],
+        similarity=_pinned(config.similarity) if config.similarity else None,
     )
+
+
+def _pinned(config: Config) -> Config:
+    model = str(Path(config.model).resolve()) if _is_folder(config) else config.model
+    return replace(config, model=model, revision=find_revision(config))
 
 
 def find_revision(config: ModelConfig) -> str:
     """The commit of a model on the hub, or a hash of the files in its folder. Raises ModelError if there is none."""
     if _is_folder(config):
         return _hash_of_folder(Path(config.model))
+    if config.model.count("/") != 1 or config.model.startswith(("/", ".")):
+        raise ModelError(
+            f"model {config.model!r} is no folder; give one, or a name on the Hugging Face hub: owner/model"
+        )
     try:
         file = cached_file(config.model, "config.json", revision=config.revision)
     except Exception as error:  # the hub's client raises what it likes over names, networks and permissions
@@ -66,7 +80,7 @@ def load_vision_model(kind: Any, config: ModelConfig, device: torch.device) -> V
 
     Raises ModelError if it cannot be loaded, lacks weights, or is another than the one that was pinned.
     """
-    if _is_folder(config) and find_revision(config) != config.revision:
+    if config.revision.startswith(HASHED) and find_revision(config) != config.revision:
         raise ModelError(f"model {config.model!r} is not the same on each node; copy its folder again")
     origin = _origin(config)
     options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
@@ -123,9 +137,9 @@ def _hash_of_folder(folder: Path) -> str:
     for file in sorted(path for path in folder.iterdir() if path.is_file()):
         with file.open("rb") as stream:
             digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+    return HASHED + digest.hexdigest()
 
 
 def _cannot_load(config: ModelConfig, error: Exception) -> ModelError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0].rstrip(".")
     return ModelError(f"model {config.model!r} cannot be loaded: {reason}")
