@@ -100,16 +100,19 @@ def gather_groups(members: pa.Table, shingles: pa.Table) -> pa.Table:
     return shingles.take(found).append_column("group", distinct["group"])
 
 
-def link_groups(rows: pa.Table, threshold: float, crowd: int = CROWD) -> pa.Table:
-    """The documents in `rows`, as `gather_groups` gives them, that are near another one of their group.
+def pairs_in_groups(rows: pa.Table, threshold: float, crowd: int = CROWD) -> Iterator[tuple[int, int, float]]:
+    """The places in `rows`, as `gather_groups` gives them, of two documents of a group that are similar, and how much.
 
-    A row for each, in the columns of `LINKS`; `threshold` is the least similarity.
+    `threshold` is the least similarity. A pair comes once for each group that it is in.
     """
-    pairs = [
-        (places[i], places[j], similarity)
-        for places in groups(hashes_in(rows, "group"))
-        for i, j, similarity in similar_pairs(_sets(rows, places), threshold, crowd)
-    ]
+    for places in groups(hashes_in(rows, "group")):
+        for i, j, similarity in similar_pairs(_sets(rows, places), threshold, crowd):
+            yield int(places[i]), int(places[j]), similarity
+
+
+def link_groups(rows: pa.Table, threshold: float) -> pa.Table:
+    """The documents in `rows` that are similar to another one of their group: a row each, in the columns of `LINKS`."""
+    pairs = list(pairs_in_groups(rows, threshold))
     left, right, similarity = np.array(pairs, dtype=np.float64).reshape(-1, 3).T
     ends = np.concatenate([left, right]).astype(np.int64)
     documents, similarity = numbers_in(rows, "document")[ends], np.tile(similarity, 2)
