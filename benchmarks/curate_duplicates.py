@@ -100,6 +100,7 @@ def found_pairs(documents: Sequence[Words], folder: Location) -> set[tuple[int, 
 def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MANY) -> dict[str, Any]:
     """How many times as long `many` documents take as `few`, and the driver's peak memory after each, in MB."""
     pieces = passages(real_words(material), PIECE)
+    find_copies(_corpus(pieces, SHARD, folder / "first"), RULES)  # workers start, and import what they need
     seconds, peaks = list[float](), list[float]()
     for number in (few, many):
         corpus = _corpus(pieces, number, folder / str(number))
@@ -115,7 +116,7 @@ def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MAN
 
 
 def _corpus(pieces: Sequence[Words], documents: int, folder: Path) -> Corpus:
-    """So many documents made of `pieces`, in shards; their texts lie in Parquet files, so that making them is not timed."""
+    """So many documents made of `pieces`, in shards whose texts lie in Parquet files: making them is not timed."""
     shards = tuple(f"{number:04d}" for number in range(documents // SHARD))
     folder.mkdir(parents=True)
     for number, name in enumerate(shards):

@@ -4,7 +4,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -45,10 +45,10 @@ def address_of(document: Document) -> str:
 
     A page that calls the home page of a host its own is not believed: whole sites do, by mistake.
     """
-    said = urljoin(document.source, document.facts.get("canonical", "")) if "canonical" in document.facts else ""
-    if urlsplit(said).path.strip("/") == "" and urlsplit(said).query == "":
+    said = canonical(document.facts.get("canonical") or "#", document.source) or ""
+    if not urlsplit(said)._replace(scheme="", netloc="").geturl().strip("/"):
         said = ""
-    return canonical(said) or canonical(document.source) or document.source
+    return said or canonical(document.source) or document.source
 
 
 def published(document: Document) -> int:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 
+from pipeline.addresses import canonical
 from pipeline.curation.columns import groups, hashes_in, numbers_in
 from pipeline.curation.decisions import decide
 from pipeline.curation.exact import fingerprint
@@ -31,7 +32,7 @@ SCHEMA = pa.schema(
 
 def line_rows(document: Document, number: int) -> Iterator[dict[str, object]]:
     """A row of the evidence for each paragraph of `document`, which has that number; none if it came from no host."""
-    host = urlsplit(document.source).netloc.lower()
+    host = urlsplit(canonical(document.source) or "").netloc
     for place, paragraph in enumerate(paragraphs_of(document) if host else []):
         line = fingerprint(f"{host}\0{paragraph}".encode("utf-8", "surrogatepass"))
         yield {"line": line, "document": number, "key": document.key, "paragraph": place}
