@@ -32,6 +32,7 @@ from pipeline.assemble import wanted_images
 from pipeline.chunks import Chunk, do_chunk, name_chunks
 from pipeline.extract import extract
 from pipeline.network import closed_network
+from pipeline.text_rules import open_resources
 from pipeline.web import WebConfig, gather_chunk
 from shards.location import locate
 from shards.manifest import COMMITS, read_commit
@@ -191,7 +192,10 @@ def _run_plain(archive: Path, folder: Path) -> float:
 
 def _do_chunks(config: WebConfig, folder: Path, chunks: Sequence[Chunk]) -> list[tuple[float, int]]:
     """When each chunk ended, and its pages."""
-    output, work = locate(str(folder)), partial(gather_chunk, config, locate(config.output), closed_network)
+    output, work = (
+        locate(str(folder)),
+        partial(gather_chunk, config, open_resources(config.text), locate(config.output), closed_network),
+    )
     done: list[tuple[float, int]] = []
     for chunk in chunks:
         do_chunk(output, chunk, work, again=False)

@@ -1,24 +1,43 @@
 """From a page and the pictures that came for it to a document, with every drop recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pipeline.images import Picture
-from pipeline.ledger import Record
+from pipeline.ledger import Entry, Record
+from pipeline.page import Block as PageBlock
 from pipeline.page import ImageReference, Page, TextBlock, VideoReference
-from pipeline.rules.text import word_count
+from pipeline.rules.text import TextResources, measure_document
+from pipeline.text_rules import TextRules, held, judge_paragraphs
 from shards.document import Block, Document, Media, Text, document_key
 
 
-def refusal(page: Page, min_words: int) -> str:
-    """Why `page` is dropped before its pictures are asked for, or nothing.
+def refusal(page: Page) -> str:
+    """Why `page` is dropped before its text is measured, or nothing.
 
-    `meta_noindex`, `meta_noai`, `meta_noimageai` and the like, `few_words`, `no_images`.
+    `meta_noindex`, `meta_noai`, `meta_noimageai` and the like, `no_images`.
     """
     if page.directives:
         return f"meta_{min(page.directives)}"
-    if word_count(" ".join(block.text for block in page.blocks if isinstance(block, TextBlock))) < min_words:
-        return "few_words"
     return "" if any(isinstance(block, ImageReference) for block in page.blocks) else "no_images"
+
+
+def judge_text(page: Page, record: Record, rules: TextRules, resources: TextResources) -> tuple[Page, Entry]:
+    """`page` without the paragraphs that `rules` drop, and its own entry, with measures, kept or dropped.
+
+    The paragraphs get entries in `record` if there are rules on them; without, their measures are left to curation,
+    where they cost no page's pictures any time.
+    """
+    if rules.paragraph:
+        texts = [text for block in page.blocks if isinstance(block, TextBlock) for text in block.text.split("\n\n")]
+        entries = [Entry(kind="paragraph", address=record.page, number=number) for number in range(len(texts))]
+        judged = judge_paragraphs(entries, texts, rules, resources)
+        record.entries += judged
+        page = replace(page, blocks=tuple(_kept_blocks(page, [not entry.reason for entry in judged])))
+    text = "\n\n".join(block.text for block in page.blocks if isinstance(block, TextBlock))
+    return page, held(
+        Entry(kind="page", address=record.page), measure_document(text, page.url, resources), rules.document
+    )
 
 
 def wanted_images(page: Page, most: int) -> list[ImageReference]:
@@ -30,12 +49,14 @@ def wanted_images(page: Page, most: int) -> list[ImageReference]:
     return list(references.values())[:most]
 
 
-def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) -> Document | None:
+def assemble(
+    page: Page, images: Mapping[str, Picture | str], record: Record, measures: Mapping[str, float]
+) -> Document | None:
     """The document of `page`; its key follows from the address that was asked for, which `record` holds.
 
     `images` holds what came of each picture, or the reason why nothing did, by the address that the page prefers. A
     picture that it lacks is dropped as `over_images_per_page`, one that the page shows again as `repeated`, and a page
-    that is left without a picture as `images_dropped`.
+    that is left without a picture as `images_dropped`. `measures` are those of its text.
     """
     blocks: list[Block] = []
     shown = set[str]()
@@ -49,10 +70,10 @@ def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) ->
         else:
             record.keep("image", block.url)
             blocks.append(Media(kind="image", frames=(image.frame,), url=image.url, alt=block.alt, title=block.title))
-    if not any(isinstance(block, Media) for block in blocks):
-        record.drop("page", "images_dropped")
+    reason = "" if any(isinstance(block, Media) for block in blocks) else "images_dropped"
+    record.entries.append(Entry(kind="page", address=record.page, reason=reason, measures=measures))
+    if reason:
         return None
-    record.keep("page")
     record.key = document_key("web", record.page)
     said = {"canonical": page.canonical, "published": page.published, "licence": page.licence}
     return Document(
@@ -60,8 +81,18 @@ def assemble(page: Page, images: Mapping[str, Picture | str], record: Record) ->
         source=page.url,
         blocks=tuple(blocks),
         facts={"title": page.title, "language": page.language} | {name: fact for name, fact in said.items() if fact},
-        measures={"words": float(sum(word_count(block.text) for block in blocks if isinstance(block, Text)))},
+        measures=measures,
     )
+
+
+def _kept_blocks(page: Page, stays: Sequence[bool]) -> Iterator[PageBlock]:
+    """The blocks of `page` with those paragraphs that stay, of which `stays` tells in order."""
+    upcoming = iter(stays)
+    for block in page.blocks:
+        if not isinstance(block, TextBlock):
+            yield block
+        elif left := [text for text in block.text.split("\n\n") if next(upcoming)]:
+            yield replace(block, text="\n\n".join(left))
 
 
 def _image(reference: ImageReference, images: Mapping[str, Picture | str], shown: set[str]) -> Picture | str:

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from pipeline.addresses import canonical
-from pipeline.assemble import assemble, refusal, wanted_images
+from pipeline.assemble import assemble, judge_text, refusal, wanted_images
 from pipeline.careful import Crashed, careful_calls
 from pipeline.door import Door, Fetched, FetchError
 from pipeline.extract import extract
 from pipeline.images import Decode, ImageConfig, Picture, decode_carefully, fetch_picture, make_frame_in_pool
 from pipeline.ledger import Outcome, Record
 from pipeline.page import ImageReference, Page
+from pipeline.rules.text import TextResources
+from pipeline.text_rules import TextRules
 
 WINDOW = 64
 """Pages under way at once; the next one begins when the first of them is written, so memory stays bounded."""
@@ -35,8 +37,10 @@ class CrawlRules:
     """What is kept of a page, whatever doors it comes through."""
 
     image: ImageConfig
-    min_words: int
-    """A page with fewer words is dropped."""
+    text: TextRules
+    """Bounds on measures of a page's text, which is judged before its pictures are asked for."""
+    resources: TextResources
+    """What those measures are taken with."""
     page_bytes: int
     """Largest page, in bytes after decompression."""
     image_bytes: int
@@ -169,13 +173,17 @@ async def _work_on_address(
 
 async def _work_on_page(record: Record, page: Page, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:
     links = frozenset(_links(page, rules.follow))
-    if reason := refusal(page, rules.min_words):
+    if reason := refusal(page):
         record.drop("page", reason)
+        return Outcome(record=record, links=links)
+    page, own = judge_text(page, record, rules.text, rules.resources)
+    if own.reason:
+        record.entries.append(own)
         return Outcome(record=record, links=links)
     references = wanted_images(page, rules.images_per_page)
     pictures = await asyncio.gather(*map(fetch_image, references))
     images = {reference.url: picture for reference, picture in zip(references, pictures, strict=True)}
-    return Outcome(record=record, document=assemble(page, images, record), links=links)
+    return Outcome(record=record, document=assemble(page, images, record, own.measures), links=links)
 
 
 def _links(page: Page, prefixes: tuple[str, ...]) -> Iterator[str]:

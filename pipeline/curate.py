@@ -14,7 +14,7 @@ from jobs.connect import resolve
 from pipeline.chunks import Chunk, Work, name_chunks
 from pipeline.curation.copy_rules import CopyRules
 from pipeline.curation.corpus import Corpus
-from pipeline.curation.judge import Rules, open_resources
+from pipeline.curation.judge import Rules
 from pipeline.curation.passes import find_copies, find_repeated_lines
 from pipeline.curation.tasks import VERDICTS, Workplace, judge_shard, write_shard
 from pipeline.curation.write import Order
@@ -24,6 +24,7 @@ from pipeline.rules.text import TextResources
 from pipeline.scoring.stage import ShardToScore, score_shards
 from pipeline.summary import print_summary
 from pipeline.tasks import run_tasks
+from pipeline.text_rules import open_resources
 from shards.dataset import Dataset, open_dataset
 
 JOB = "pipeline.curate"

@@ -49,12 +49,11 @@ def check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
     record = json.loads(owner.read())
     if record["job"] != job:
         raise InputError(f"output {location} belongs to {record['job']}, not {job}; give another folder")
-    known = json.loads(json.dumps(config))
-    changed = sorted(name for name in known if record["config"].get(name) != known[name])
+    changed = sorted(name for name in config if record["config"].get(name) != config[name])
     if changed:
         raise InputError(
             f"output {location} was begun with another {changed[0]}: {record['config'].get(changed[0])!r}, "
-            f"now {known[changed[0]]!r}; give another folder or the same settings"
+            f"now {config[changed[0]]!r}; give another folder or the same settings"
         )
 
 
@@ -145,5 +144,6 @@ def _remove_strays(location: Location) -> None:
 
 
 def without(config: Any, *names: str) -> dict[str, Any]:
-    """The fields of a config dataclass, but for those on which its documents do not depend."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in names}
+    """The fields of a config dataclass as JSON has them, but for those on which its documents do not depend."""
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in names}
+    return json.loads(json.dumps(fields))

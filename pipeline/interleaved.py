@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from jobs.command import InputError, run_command
 from jobs.connect import resolve
-from pipeline.chunks import Chunk, name_chunks
+from pipeline.chunks import Chunk, Work, name_chunks
 from pipeline.crawl import CrawlRules, crawl_found_pages, on_a_loop
 from pipeline.door import FirstOf
 from pipeline.fetching.opt_out import NOBODY, OptOut, read_opt_out
@@ -24,7 +24,10 @@ from pipeline.inputs.mmc4 import HeldImages
 from pipeline.ledger import Outcome, Record
 from pipeline.network import NetworkConfig, OpenNetwork, closed_network, network_when_needed
 from pipeline.page import Page
+from pipeline.rules.bounds import Bounds
+from pipeline.rules.text import TextResources
 from pipeline.summary import print_estimate, print_summary
+from pipeline.text_rules import TextRules, open_resources
 from shards.chunk import Tally
 from shards.errors import DatasetError
 from shards.location import Location, locate
@@ -67,7 +70,7 @@ FORMATS: dict[Kind, Format] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterleavedConfig(NetworkConfig):
+class InterleavedConfig(TextRules, NetworkConfig):
     """A run of `pipeline.interleaved`."""
 
     input: str
@@ -78,8 +81,8 @@ class InterleavedConfig(NetworkConfig):
     """Folder or address for the dataset."""
     images: Literal["archive", "network", "both"] = "both"
     """Where images come from: what came with the pages (MMC4's .tar files), the web, or one and then the other."""
-    min_words: int = 5
-    """A page with fewer words is dropped."""
+    document: dict[str, Bounds] = field(default_factory=lambda: {"words": Bounds(least=5)})
+    """Bounds on measures of a page's text, by measure, in order; pages that break one are not asked for pictures."""
     images_per_page: int = 200
     """Of the images of a page, so many are asked for, in its order."""
     limit: int | None = None
@@ -89,16 +92,17 @@ class InterleavedConfig(NetworkConfig):
     image: ImageConfig = field(default_factory=ImageConfig)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        NetworkConfig.__post_init__(self)
+        TextRules.__post_init__(self)
         for name in ("limit", "chunk_pages", "images_per_page"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
 
-    @property
-    def rules(self) -> CrawlRules:
+    def rules(self, resources: TextResources) -> CrawlRules:
         return CrawlRules(
             image=self.image,
-            min_words=self.min_words,
+            text=self,
+            resources=resources,
             page_bytes=self.fetch.page_bytes,
             image_bytes=self.fetch.image_bytes,
             images_per_page=self.images_per_page,
@@ -109,13 +113,18 @@ def run(config: InterleavedConfig) -> None:
     """Gathers the images of the pages, writes the dataset, prints the summary."""
     files, kept = find_files(resolve("input", config.input), config.kind), without(config, *NOT_IN_DOCUMENTS)
     check_owner(resolve("output", config.output), JOB, kept)
+    resources = open_resources(config.text)
     output = open_output(config.output, JOB, kept)
     counted = count_pages(files, config.kind)
     chunks = name_chunks(ranges(files, counted, config.chunk_pages, config.limit))
     with network_when_needed(config, output.location) as network:
         door = (lambda: closed_network) if config.images == "archive" else network
         opt_out = read_opt_out(resolve("opt_out", config.opt_out)) if config.opt_out else NOBODY
-        commits = run_chunks(output, chunks, lambda: partial(_gather, config, opt_out, door()), config.retry_failed)
+
+        def work() -> Work:
+            return partial(_gather, config, resources, opt_out, door())
+
+        commits = run_chunks(output, chunks, work, config.retry_failed)
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
@@ -185,7 +194,12 @@ def _count(file: str, kind: Kind) -> tuple[int, str]:
 
 
 def _gather(
-    config: InterleavedConfig, opt_out: OptOut, network: OpenNetwork, chunk: Chunk, tally: Tally
+    config: InterleavedConfig,
+    resources: TextResources,
+    opt_out: OptOut,
+    network: OpenNetwork,
+    chunk: Chunk,
+    tally: Tally,
 ) -> Iterator[Outcome]:
     (file, start, stop, note), *_ = chunk.items
     tally.notes.extend(filter(None, [note]))
@@ -200,7 +214,7 @@ def _gather(
             crawl_found_pages,
             images=doors[config.images],
             runner=runner,
-            rules=config.rules,
+            rules=config.rules(resources),
             careful=chunk.careful,
         )
         yield from _in_place(found, crawl)

@@ -20,8 +20,11 @@ from pipeline.gather import Output, check_owner, finish, open_output, run_chunks
 from pipeline.images import ImageConfig
 from pipeline.ledger import Outcome
 from pipeline.network import OpenNetwork, closed_network, network_when_needed
+from pipeline.rules.bounds import Bounds
+from pipeline.rules.text import TextResources
 from pipeline.sources import Doors, Listing, SourceConfig, runs_of
 from pipeline.summary import print_estimate, print_summary
+from pipeline.text_rules import TextRules, open_resources
 from shards.chunk import Tally
 from shards.location import Location
 from shards.manifest import Commit
@@ -34,27 +37,28 @@ NOT_IN_DOCUMENTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebConfig(SourceConfig):
+class WebConfig(TextRules, SourceConfig):
     """A run of `pipeline.web`."""
 
     output: str
     """Folder or address for the dataset."""
-    min_words: int = 5
-    """A page with fewer words is dropped."""
+    document: dict[str, Bounds] = field(default_factory=lambda: {"words": Bounds(least=5)})
+    """Bounds on measures of a page's text, by measure, in order; pages that break one are not asked for pictures."""
     images_per_page: int = 200
     """Of the pictures of a page, so many are asked for, in its order."""
     image: ImageConfig = field(default_factory=ImageConfig)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        SourceConfig.__post_init__(self)
+        TextRules.__post_init__(self)
         if self.images_per_page < 1:
             raise ValueError(f"images_per_page is {self.images_per_page}; it must be 1 or greater")
 
-    @property
-    def rules(self) -> CrawlRules:
+    def rules(self, resources: TextResources) -> CrawlRules:
         return CrawlRules(
             image=self.image,
-            min_words=self.min_words,
+            text=self,
+            resources=resources,
             page_bytes=self.fetch.page_bytes,
             image_bytes=self.fetch.image_bytes,
             images_per_page=self.images_per_page,
@@ -68,12 +72,15 @@ def run(config: WebConfig) -> None:
         config = replace(config, opt_out=str(resolve("opt_out", config.opt_out)))
     folder, kept = resolve("output", config.output), without(config, *NOT_IN_DOCUMENTS)
     check_owner(folder, JOB, kept)
+    resources = open_resources(config.text)
     listing = config.source.list_pages(config, folder)
     output = open_output(config.output, JOB, kept)
     with network_when_needed(config, output.location) as network:
-        commits, known = _run_levels(
-            output, config, listing, lambda: partial(gather_chunk, config, output.location, _door(config, network))
-        )
+
+        def work() -> Work:
+            return partial(gather_chunk, config, resources, output.location, _door(config, network))
+
+        commits, known = _run_levels(output, config, listing, work)
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     if config.limit and changed:
@@ -130,7 +137,12 @@ def _next_runs(config: WebConfig, level: Sequence[str], commits: Sequence[Commit
 
 
 def gather_chunk(
-    config: WebConfig, output: Location, network: OpenNetwork, chunk: Chunk, tally: Tally
+    config: WebConfig,
+    resources: TextResources,
+    output: Location,
+    network: OpenNetwork,
+    chunk: Chunk,
+    tally: Tally,
 ) -> Iterator[Outcome]:
     """What comes of the pages of `chunk`, which is the work of one task."""
     opening = config.source.open_doors(config, output, chunk.items, network)
@@ -142,7 +154,7 @@ def gather_chunk(
             kept.pages,
             kept.images,
             runner=runner,
-            rules=config.rules,
+            rules=config.rules(resources),
             careful=chunk.careful,
         )
 

@@ -6,57 +6,30 @@ Every measure is recorded, also of what is kept, so that a ledger can say what a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jobs.command import InputError
 from pipeline.curation.verdicts import MEDIA, Verdict, apply_verdicts
 from pipeline.ledger import Entry, Record
-from pipeline.rules.bounds import Bounds, Measure, check_rules, refusal
+from pipeline.rules.bounds import Bounds, Measure, check_rules
 from pipeline.rules.image import IMAGE_MEASURES, measure_image
-from pipeline.rules.text import (
-    PARAGRAPH_MEASURES,
-    TEXT_MEASURES,
-    TextConfig,
-    TextResources,
-    document_language,
-    measure_document,
-    measure_paragraph,
-    read_resources,
-)
+from pipeline.rules.text import TEXT_MEASURES, TextResources, measure_document
 from pipeline.scoring.config import ScoringConfig, measures_of
 from pipeline.scoring.placement import assign
 from pipeline.scoring.scores import DocumentScores
+from pipeline.text_rules import TextRules, held, judge_paragraphs
 from shards.document import Document, Media
 
 LINES = "lines"
 """The pass over the lines of each domain, whose verdicts come before all rules."""
 ASSIGNED = "assigned_paragraph"
 """The measure of an image that says before which paragraph it stands by MMC4's assignment."""
-DOCUMENT_MEASURES: Mapping[str, Measure] = {
-    **TEXT_MEASURES,
-    "media": Measure(what="images and videos that are left"),
-}
 NO_SCORES = DocumentScores()
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextRules:
-    """Bounds on measures of text; the first that is broken is the reason."""
-
-    text: TextConfig = field(default_factory=TextConfig)
-    """What measures of text are taken with."""
-    document: dict[str, Bounds] = field(default_factory=lambda: {"media": Bounds(least=1)})
-    """Bounds on measures of the document that is left of its paragraphs and media, by measure, in order."""
-    paragraph: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
-    """Bounds on measures of each paragraph, by measure, in order."""
-
-    def __post_init__(self) -> None:
-        check_rules("document", self.document, DOCUMENT_MEASURES)
-        check_rules("paragraph", self.paragraph, PARAGRAPH_MEASURES)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules(TextRules):
     """Bounds on measures of text and of images."""
 
+    document: dict[str, Bounds] = field(default_factory=lambda: {"media": Bounds(least=1)})
+    """Bounds on measures of the document that is left of its paragraphs and media, by measure, in order."""
     image: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     """Bounds on measures of each image, by measure, in order."""
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
@@ -66,13 +39,9 @@ class Rules(TextRules):
         super().__post_init__()
         check_rules("image", self.image, {**IMAGE_MEASURES, **measures_of(self.scoring)})
 
-
-def open_resources(config: TextConfig) -> TextResources:
-    """What `config` names, read. Raises InputError if a list or a language model cannot be."""
-    try:
-        return read_resources(config)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    @property
+    def document_measures(self) -> Mapping[str, Measure]:
+        return {**TEXT_MEASURES, "media": Measure(what="images and videos that are left")}
 
 
 def judge(
@@ -96,17 +65,6 @@ def judge(
     measures = measure_document(text, document.source, resources) | {"media": _media_left(record)}
     record.entries.append(held(Entry(kind="document", address=document.source), measures, rules.document))
     return record
-
-
-def judge_paragraphs(
-    entries: Sequence[Entry], texts: Sequence[str], rules: TextRules, resources: TextResources | None
-) -> list[Entry]:
-    """`entries`, one for each paragraph in `texts`, with measures and verdicts; short ones inherit a language."""
-    language = document_language("\n\n".join(texts), resources)
-    return [
-        held(entry, measure_paragraph(text, language, resources), rules.paragraph)
-        for entry, text in zip(entries, texts, strict=True)
-    ]
 
 
 def settle(record: Record, verdicts: Mapping[str, Sequence[Verdict]], rules: Rules) -> None:
@@ -159,15 +117,6 @@ def _judge_medium(entry: Entry, medium: Media, rules: Rules, scores: Mapping[str
 
 def _media_left(record: Record) -> float:
     return float(sum(record.kept(kind) for kind in MEDIA))
-
-
-def held(entry: Entry, measures: Mapping[str, float], rules: Mapping[str, Bounds]) -> Entry:
-    """`entry` with its `measures`, dropped if they break `rules`, unless it was dropped already."""
-    entry = replace(entry, measures=measures)
-    refused = None if entry.reason else refusal(measures, rules)
-    if refused is None:
-        return entry
-    return replace(entry, reason=refused.reason, measure=refused.measure, threshold=refused.threshold)
 
 
 def paragraphs_of(document: Document) -> list[str]:

@@ -15,9 +15,19 @@ from pipeline.crawl import CrawlRules, crawl_pages, on_a_loop
 from pipeline.door import Fetched, FetchError
 from pipeline.images import ImageConfig, ImageError, make_frame
 from pipeline.ledger import Outcome
+from pipeline.rules.bounds import Bounds
+from pipeline.rules.text import default_resources
+from pipeline.text_rules import TextRules
 
 SIZES = ImageConfig(max_pixels=4_000_000, max_frames=5)
-RULES = CrawlRules(image=SIZES, min_words=3, page_bytes=1_000_000, image_bytes=20_000_000, images_per_page=200)
+RULES = CrawlRules(
+    image=SIZES,
+    text=TextRules(document={"words": Bounds(least=3)}),
+    resources=default_resources(),
+    page_bytes=1_000_000,
+    image_bytes=20_000_000,
+    images_per_page=200,
+)
 MOST_GROWTH = 50_000_000
 """Bytes by which a process may grow over a picture that is refused."""
 

@@ -15,8 +15,18 @@ from pipeline.door import Fetched, FetchError
 from pipeline.extract import extract
 from pipeline.images import ImageConfig
 from pipeline.ledger import Outcome
+from pipeline.rules.bounds import Bounds
+from pipeline.rules.text import default_resources
+from pipeline.text_rules import TextRules
 
-RULES = CrawlRules(image=ImageConfig(), min_words=3, page_bytes=10_000, image_bytes=1_000_000, images_per_page=3)
+RULES = CrawlRules(
+    image=ImageConfig(),
+    text=TextRules(document={"words": Bounds(least=3)}),
+    resources=default_resources(),
+    page_bytes=10_000,
+    image_bytes=1_000_000,
+    images_per_page=3,
+)
 
 
 def png() -> bytes:
@@ -89,7 +99,7 @@ def test_what_a_page_refuses_is_not_asked_for(runner):
     last = {outcome.record.page.rpartition("/")[2]: reasons(outcome)[-1][1] for outcome in outcomes}
     assert last == {
         "meta": "meta_noai",
-        "short": "few_words",
+        "short": "words_under",
         "bare": "no_images",
         "text": "not_html",
         "many": "images_dropped",
