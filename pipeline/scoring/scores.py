@@ -33,6 +33,15 @@ REQUEST, COUNTS = "request", "counts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardToScore:
+    """A shard, and what its scores are called."""
+
+    id: str
+    tar: Location
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """A number that a model gave."""
 

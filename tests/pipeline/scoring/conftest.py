@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,9 +27,9 @@ from transformers import (
 
 from shards.document import Block, Document, Frame, Media, Text, document_key
 
-SIDE = {"height": 16, "width": 16}
-TOWER = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-PATCHES = {"image_size": 16, "patch_size": 8}
+SIDE: dict[str, Any] = {"height": 16, "width": 16}
+TOWER: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+PATCHES: dict[str, Any] = {"image_size": 16, "patch_size": 8}
 CLASSES = {0: "neutral", 1: "porn", 2: "hentai"}
 THINGS = {0: "face", 1: "cat"}
 WORDS = "<bos> <eos> <unk> red green blue a picture of the sky".split()
@@ -38,8 +39,8 @@ MOST_TOKENS = 8
 
 def save_classifier(folder: Path) -> None:
     torch.manual_seed(1)
-    labels = {"id2label": CLASSES, "label2id": {label: number for number, label in CLASSES.items()}}
-    model = ViTForImageClassification(ViTConfig(**TOWER, **PATCHES, **labels))
+    labels: dict[str, Any] = {"id2label": CLASSES, "label2id": {label: number for number, label in CLASSES.items()}}
+    model: Any = ViTForImageClassification(ViTConfig(**TOWER, **PATCHES, **labels))
     model.classifier.weight.data *= 20  # so that pictures differ
     model.save_pretrained(folder)
     ViTImageProcessorPil(size=SIDE).save_pretrained(folder)
@@ -48,7 +49,7 @@ def save_classifier(folder: Path) -> None:
 def save_constant_classifier(folder: Path) -> None:
     """Whatever it sees: neutral 1/6, porn 2/6, hentai 3/6."""
     save_classifier(folder)
-    model = ViTForImageClassification.from_pretrained(folder)
+    model: Any = ViTForImageClassification.from_pretrained(folder)
     model.classifier.weight.data.zero_()
     model.classifier.bias.data = torch.tensor([1.0, 2.0, 3.0]).log()
     model.save_pretrained(folder)
@@ -57,7 +58,7 @@ def save_constant_classifier(folder: Path) -> None:
 def save_many_labels_classifier(folder: Path) -> None:
     """Labels that do not exclude each other; whatever it sees: 1/4, 1/2, 3/4."""
     save_constant_classifier(folder)
-    model = ViTForImageClassification.from_pretrained(folder)
+    model: Any = ViTForImageClassification.from_pretrained(folder)
     model.classifier.bias.data = torch.tensor([1 / 4, 1 / 2, 3 / 4]).logit()
     model.config.problem_type = "multi_label_classification"
     model.save_pretrained(folder)
@@ -71,9 +72,9 @@ def save_headless(folder: Path) -> None:
 
 def save_detector(folder: Path) -> None:
     """Whatever it sees: three faces, at one place, which is the middle half of the width and of the height."""
-    labels = {"id2label": THINGS, "label2id": {label: number for number, label in THINGS.items()}}
+    labels: dict[str, Any] = {"id2label": THINGS, "label2id": {label: number for number, label in THINGS.items()}}
     config = YolosConfig(**TOWER, **PATCHES | {"image_size": [16, 16]}, num_detection_tokens=3, **labels)
-    model = YolosForObjectDetection(config)
+    model: Any = YolosForObjectDetection(config)
     for head, bias in (
         (model.class_labels_classifier, torch.tensor([math.log(8), 0.0, math.log(1)])),  # face 0.8, cat 0.1
         (model.bbox_predictor, torch.zeros(4)),  # sigmoid: centre, width and height at one half
@@ -87,7 +88,10 @@ def save_detector(folder: Path) -> None:
 def save_clip(folder: Path) -> None:
     torch.manual_seed(2)
     text = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "max_position_embeddings": MOST_TOKENS}
-    towers = {"vision_config": TOWER | PATCHES, "text_config": TOWER | text | {"vocab_size": len(WORDS)}}
+    towers: dict[str, Any] = {
+        "vision_config": TOWER | PATCHES,
+        "text_config": TOWER | text | {"vocab_size": len(WORDS)},
+    }
     CLIPModel(CLIPConfig(**towers, projection_dim=8)).save_pretrained(folder)
     CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size=SIDE).save_pretrained(folder)
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="<unk>"))

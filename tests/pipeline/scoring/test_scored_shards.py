@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, pipeline
 
 from pipeline.scoring.config import ClassifierConfig, DetectorConfig, ScoringConfig, SimilarityConfig, measures_of
 from pipeline.scoring.images import covered
-from pipeline.scoring.models import pin_models
+from pipeline.scoring.revisions import pin_models
 from pipeline.scoring.shard import open_models, score_documents
 from shards.document import Document
 

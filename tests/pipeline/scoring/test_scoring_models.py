@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.scoring.config import ClassifierConfig, DetectorConfig, ScoringConfig, SimilarityConfig, measures_of
-from pipeline.scoring.models import ModelError, find_revision, pin_models
+from pipeline.scoring.revisions import ModelError, find_revision, pin_models
 from pipeline.scoring.shard import open_models
 
 CPU = torch.device("cpu")

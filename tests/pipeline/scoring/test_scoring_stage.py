@@ -9,17 +9,17 @@ import pytest
 from jobs.command import InputError
 from pipeline.scoring import stage
 from pipeline.scoring.config import ClassifierConfig, ScoringConfig, SimilarityConfig
-from pipeline.scoring.scores import Score, counts_if_answered, read_scores, scores_of, write_scores
-from pipeline.scoring.stage import ShardToScore, pool_size, score_shards
+from pipeline.scoring.scores import Score, ShardToScore, counts_if_answered, read_scores, scores_of, write_scores
+from pipeline.scoring.stage import pool_size, score_shards
 from shards.location import Location, locate
 from shards.shard import write_shard
 
-SHARDS, DOCUMENTS = 3, 4
+SHARDS, DOCUMENTS = 2, 4
 
 
 @pytest.fixture
 def shards(make_document, tmp_path) -> list[ShardToScore]:
-    """Three shards of four documents with two pictures each, one of which cannot be decoded."""
+    """Two shards of four documents with two pictures each, one of which cannot be decoded."""
     folder, made = locate(str(tmp_path / "in")), list[ShardToScore]()
     for number in range(SHARDS):
         documents = [
