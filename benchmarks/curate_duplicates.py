@@ -24,7 +24,7 @@ from benchmarks.edited_documents import Words, all_pairs, passages, real_words, 
 from jobs.command import run_command
 from jobs.connect import connect
 from pipeline.curation import near
-from pipeline.curation.columns import numbers_in, strings_in
+from pipeline.curation.columns import groups, hashes_in, numbers_in, strings_in
 from pipeline.curation.contamination import LOOKS, RUNS, benchmarks_of
 from pipeline.curation.copy_rules import CopyRules
 from pipeline.curation.corpus import Corpus
@@ -92,9 +92,13 @@ def found_pairs(documents: Sequence[Words], folder: Location) -> set[tuple[int, 
     notes.write(folder, "all", 1)
     members = near.find_groups(read_bucket(folder / "bands", 0), np.empty(0, np.int64))
     rows = near.gather_groups(members, read_bucket(folder / "shingles", 0))
-    places = numbers_in(rows, "document").tolist()
-    pairs = near.pairs_in_groups(rows, THRESHOLD)
-    return {(min(pair), max(pair)) for pair in ((places[i], places[j]) for i, j, _ in pairs)}
+    numbers = numbers_in(rows, "document")
+    pairs = [
+        sorted((int(numbers[places[i]]), int(numbers[places[j]])))
+        for places in groups(hashes_in(rows, "group"))
+        for i, j, _ in near.similar_pairs(near.sets_in(rows, places), THRESHOLD)
+    ]
+    return {(one, other) for one, other in pairs}
 
 
 def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MANY) -> dict[str, Any]:

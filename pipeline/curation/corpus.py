@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.curation.columns import Numbers, numbers_in
+from pipeline.curation.components import label
 from pipeline.curation.decisions import verdicts_of
-from pipeline.curation.shuffle import read_bucket, write_buckets, write_table
+from pipeline.curation.shuffle import read_bucket, read_table, write_buckets, write_table
 from pipeline.tasks import run_tasks
 from shards.document import Document
 from shards.location import Location
@@ -96,12 +96,25 @@ class Corpus:
         """The documents that decisions of `kinds` drop, ascending: 8 bytes each."""
         folder, kinds = self.evidence / "dropped", tuple(f"{kind}-" for kind in kinds)
         files = [folder / name for name in folder.files() if name.startswith(kinds)]
-        tables = [pq.read_table(file.path, filesystem=file.filesystem) for file in files]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *(numbers_in(table, "document") for table in tables)]))
+        tables = [numbers_in(read_table(file), "document") for file in files]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *tables]))
 
-    def read_all(self, kind: str) -> pa.Table:
-        """All of the evidence `kind`."""
-        return pa.concat_tables([read_bucket(self.evidence / kind, bucket) for bucket in range(self.buckets)])
+    def label(self, source: str, column: str) -> None:
+        """One task: what hangs together by the links `source` of `column`, for `labels`."""
+
+        def task(_: int) -> None:
+            links = [read_bucket(self.evidence / source, bucket) for bucket in range(self.buckets)]
+            if not self._labels(source).exists():
+                write_table(self._labels(source), label(pa.concat_tables(links).select([column, "first"]), column))
+
+        self.each(task, 1)
+
+    def labels(self, source: str) -> pa.Table:
+        """What `label` found."""
+        return read_table(self._labels(source))
+
+    def _labels(self, source: str) -> Location:
+        return self.evidence / "labels" / f"{source}.parquet"
 
     def _bucket(self, sources: tuple[str, ...], bucket: int) -> list[pa.Table]:
         return [read_bucket(self.evidence / source, bucket) for source in sources]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from datasketch import MinHash
 
 from pipeline.curation.columns import Hashes, Numbers, best_of_each, groups, hashes_in, leaving, numbers_in, table_of
-from pipeline.curation.components import CROWD, first_of_component, near_pairs
+from pipeline.curation.components import CROWD, clusters_of, first_of_component, near_pairs
 from pipeline.curation.decisions import decide, without
 from pipeline.curation.exact import fingerprint, word_fingerprint
 
@@ -36,9 +36,9 @@ SHINGLES = pa.schema(
 )
 LINKS = pa.schema(
     [
-        *list(SHINGLES)[:3],
+        pa.field("document", pa.int64(), nullable=False),
         pa.field("first", pa.int64(), nullable=False),  # a document with which it hangs together
-        pa.field("similarity", pa.float64(), nullable=False),  # the greatest to any document
+        pa.field("similarity", pa.float64(), nullable=False),  # to the nearest
     ]
 )
 
@@ -93,34 +93,27 @@ def find_groups(rows: pa.Table, dropped: Numbers) -> pa.Table:
 
 
 def gather_groups(members: pa.Table, shingles: pa.Table) -> pa.Table:
-    """Each row of `members`, once, with what `shingles` says of its document."""
+    """Each row of `members`, once, with the `shingles` of its document."""
     distinct = members.group_by(["document", "group"]).aggregate([])
-    places = np.argsort(numbers_in(shingles, "document"))
-    found = places[np.searchsorted(numbers_in(shingles, "document")[places], numbers_in(distinct, "document"))]
-    return shingles.take(found).append_column("group", distinct["group"])
-
-
-def pairs_in_groups(rows: pa.Table, threshold: float, crowd: int = CROWD) -> Iterator[tuple[int, int, float]]:
-    """The places in `rows`, as `gather_groups` gives them, of two documents of a group that are similar, and how much.
-
-    `threshold` is the least similarity. A pair comes once for each group that it is in.
-    """
-    for places in groups(hashes_in(rows, "group")):
-        for i, j, similarity in similar_pairs(_sets(rows, places), threshold, crowd):
-            yield int(places[i]), int(places[j]), similarity
+    return distinct.append_column("shingles", shingles["shingles"].take(_places_of(distinct, shingles)))
 
 
 def link_groups(rows: pa.Table, threshold: float) -> pa.Table:
-    """The documents in `rows` that are similar to another one of their group: a row each, in the columns of `LINKS`."""
-    pairs = list(pairs_in_groups(rows, threshold))
-    left, right, similarity = np.array(pairs, dtype=np.float64).reshape(-1, 3).T
-    ends = np.concatenate([left, right]).astype(np.int64)
-    documents, similarity = numbers_in(rows, "document")[ends], np.tile(similarity, 2)
-    _, firsts = first_of_component(*np.split(documents, 2))
-    strongest = _strongest(documents, similarity)
-    known = rows.select(["document", "key", "worth"]).take(ends[strongest])
-    found = [pa.array(firsts), pa.array(similarity[strongest])]
-    return pa.Table.from_arrays([*known.columns, *found], schema=LINKS)
+    """The documents in `rows`, as `gather_groups` gives them, that are similar to another one of their group.
+
+    In the columns of `LINKS`, group by group.
+    """
+    documents = numbers_in(rows, "document")
+    links = [
+        _links(documents[places], list(similar_pairs(sets_in(rows, places), threshold)))
+        for places in groups(hashes_in(rows, "group"))
+    ]
+    return pa.concat_tables([LINKS.empty_table(), *links])
+
+
+def sets_in(rows: pa.Table, places: Numbers) -> list[Hashes]:
+    """The `shingles` of the rows at `places`."""
+    return [hashes.values.to_numpy() for hashes in rows["shingles"].take(places)]
 
 
 def similar_pairs(sets: Sequence[Hashes], threshold: float, crowd: int = CROWD) -> Iterator[tuple[int, int, float]]:
@@ -146,29 +139,40 @@ def similar_pairs(sets: Sequence[Hashes], threshold: float, crowd: int = CROWD) 
         yield i, j, float(similarities[i][j - i - 1])
 
 
-def find_near(links: pa.Table, threshold: float) -> pa.Table:
-    """Decisions on the documents of `links`, as `link_groups` gives them: of what hangs together one is kept.
+def documents_by_cluster(links: pa.Table, shingles: pa.Table, labels: pa.Table) -> pa.Table:
+    """The documents in `links`, once, with key, worth and greatest `similarity`, and their `cluster` by `labels`."""
+    nearest = links.group_by("document").aggregate([("similarity", "max")])
+    known = shingles.select(["document", "key", "worth"]).take(_places_of(nearest, shingles))
+    clusters = pa.array(clusters_of(nearest, "document", labels))
+    return known.append_column("similarity", nearest["similarity_max"]).append_column("cluster", clusters)
+
+
+def find_near(rows: pa.Table, threshold: float) -> pa.Table:
+    """Decisions on the documents in `rows`, as `documents_by_cluster` gives them: one of each cluster is kept.
 
     That is the one with the most media, then the most words, then the first. The measure is the greatest similarity
     to any other document, whether or not that is the kept one.
     """
-    documents = numbers_in(links, "document")
-    _, clusters = first_of_component(documents, numbers_in(links, "first"))
-    links = links.take(_strongest(documents, links["similarity"].to_numpy()))
-    best = best_of_each(clusters, numbers_in(links, "worth"), numbers_in(links, "document"))
+    best = best_of_each(numbers_in(rows, "cluster"), numbers_in(rows, "worth"), numbers_in(rows, "document"))
     places = leaving(best)
-    rows = links.take(places)
-    return decide(
-        rows, "near_text", measure=rows["similarity"], threshold=threshold, other=links["key"].take(best[places])
+    gone, kept = rows.take(places), rows.take(best[places])
+    return decide(gone, "near_text", measure=gone["similarity"], threshold=threshold, other=kept["key"])
+
+
+def _links(documents: Numbers, pairs: Sequence[tuple[int, int, float]]) -> pa.Table:
+    """`pairs` of places in `documents`, as a row for each document."""
+    left, right = (np.array([pair[side] for pair in pairs], dtype=np.int64) for side in (0, 1))
+    nearest = np.zeros(len(documents))
+    for ends in (left, right):
+        np.maximum.at(nearest, ends, [similarity for _, _, similarity in pairs])
+    linked, firsts = first_of_component(left, right)
+    return table_of({"document": documents[linked], "first": documents[firsts], "similarity": nearest[linked]}).cast(
+        LINKS
     )
 
 
-def _sets(rows: pa.Table, places: Numbers) -> list[Hashes]:
-    return [hashes.values.to_numpy() for hashes in rows["shingles"].take(places)]
-
-
-def _strongest(documents: Numbers, similarity: npt.NDArray[np.float64]) -> Numbers:
-    """For each document, ascending, the place of its greatest similarity."""
-    order = np.lexsort((-similarity, documents))
-    _, places = np.unique(documents[order], return_index=True)
-    return order[places]
+def _places_of(rows: pa.Table, table: pa.Table) -> Numbers:
+    """Where in `table`, which has a row for each, the documents of `rows` are."""
+    known = numbers_in(table, "document")
+    order = np.argsort(known)
+    return order[np.searchsorted(known[order], numbers_in(rows, "document"))]

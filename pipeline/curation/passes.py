@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jobs.command import InputError
 from jobs.connect import resolve
 from pipeline.curation import contamination, exact, lines, near, pictures
-from pipeline.curation.columns import Numbers, Ties, strings_in
+from pipeline.curation.columns import Ties, strings_in
 from pipeline.curation.contamination import Benchmarks
 from pipeline.curation.copy_rules import CopyRules
 from pipeline.curation.corpus import Corpus, Transform
 from pipeline.curation.decisions import document_number
 from pipeline.curation.evidence import take_notes
-from pipeline.curation.shuffle import write_buckets, write_table
+from pipeline.curation.shuffle import read_table, write_buckets, write_table
 from shards.location import Location
 
 LINES, DUPLICATES, PICTURES, CONTAMINATION = "lines", "duplicates", "pictures", "contamination"
@@ -67,33 +66,30 @@ def _exact_copies(corpus: Corpus, kind: str, before: Sequence[str], ties: Ties) 
 
 
 def _find_near(corpus: Corpus, threshold: float) -> None:
-    def cluster(_: int) -> None:
-        if not corpus.decided(DUPLICATES, f"{NEAR}-all"):
-            corpus.decide(DUPLICATES, f"{NEAR}-all", near.find_near(corpus.read_all("links"), threshold))
+    def cluster(links: pa.Table, shingles: pa.Table) -> pa.Table:
+        return near.documents_by_cluster(links, shingles, corpus.labels("links"))
 
     corpus.reduce(("bands",), "members", "document", lambda rows: near.find_groups(rows, corpus.dropped(EXACT)))
     corpus.reduce(("members", "shingles"), "groups", "group", near.gather_groups)
     corpus.reduce(("groups",), "links", "document", partial(near.link_groups, threshold=threshold))
-    corpus.each(cluster, 1)
+    corpus.label("links", "document")
+    corpus.reduce(("links", "shingles"), "near", "cluster", cluster)
+    corpus.conclude(("near",), DUPLICATES, NEAR, partial(near.find_near, threshold=threshold))
 
 
 def _find_pictures(corpus: Corpus, rules: CopyRules) -> None:
-    distance, labels = rules.image_distance, corpus.evidence / "labels.parquet"
+    distance = rules.image_distance
 
-    def dropped() -> Numbers:
-        return corpus.dropped((*EXACT, NEAR))
+    def contents(rows: pa.Table) -> pa.Table:
+        return pictures.contents_in_bands(rows, corpus.dropped((*EXACT, NEAR)), distance)
 
-    def label(_: int) -> None:
-        if not labels.exists():
-            write_table(labels, pictures.label_contents(corpus.read_all("alike")))
+    def cluster(rows: pa.Table) -> pa.Table:
+        return pictures.images_by_picture(rows, corpus.dropped((*EXACT, NEAR)), corpus.labels("alike"))
 
-    def name(rows: pa.Table) -> pa.Table:
-        return pictures.images_by_picture(rows, dropped(), _read(labels))
-
-    corpus.reduce(("images",), "contents", "band", lambda rows: pictures.contents_in_bands(rows, dropped(), distance))
+    corpus.reduce(("images",), "contents", "band", contents)
     corpus.reduce(("contents",), "alike", "content", partial(pictures.link_contents, distance=distance))
-    corpus.each(label, 1)
-    corpus.reduce(("images",), "pictures", "picture", name)
+    corpus.label("alike", "content")
+    corpus.reduce(("images",), "pictures", "picture", cluster)
     if (most := rules.image_documents) is not None:
         corpus.conclude(("pictures",), PICTURES, "frequent", partial(pictures.find_frequent, most=most))
     if rules.repeated_images:
@@ -143,8 +139,4 @@ def _benchmarks(corpus: Corpus) -> Benchmarks:
 
 
 def _read_folder(folder: Location) -> pa.Table:
-    return pa.concat_tables([_read(folder / name) for name in folder.files() if name.endswith(".parquet")])
-
-
-def _read(location: Location) -> pa.Table:
-    return pq.read_table(location.path, filesystem=location.filesystem)
+    return pa.concat_tables([read_table(folder / name) for name in folder.files() if name.endswith(".parquet")])

@@ -19,7 +19,7 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.curation.columns import Hashes, Numbers, best_of_each, groups, hashes_in, leaving, numbers_in, table_of
-from pipeline.curation.components import first_of_component, near_pairs
+from pipeline.curation.components import clusters_of, first_of_component, near_pairs
 from pipeline.curation.decisions import decide, without
 from pipeline.curation.near import combine
 
@@ -86,10 +86,7 @@ def contents_in_bands(rows: pa.Table, dropped: Numbers, distance: int) -> pa.Tab
 
 
 def link_contents(rows: pa.Table, distance: int) -> pa.Table:
-    """The contents that look like another one of their band, each with one that it hangs together with.
-
-    Columns `content` and `first`.
-    """
+    """The contents that look like another one of their band, each with a `first` that it hangs together with."""
     contents, looks = hashes_in(rows, "content"), (hashes_in(rows, "hash"), thumbnails_of(rows))
     pairs = [
         (contents[places[i]], contents[places[j]])
@@ -101,28 +98,10 @@ def link_contents(rows: pa.Table, distance: int) -> pa.Table:
     return table_of({"content": linked, "first": firsts})
 
 
-def label_contents(links: pa.Table) -> pa.Table:
-    """For each content in `links` the picture that it is: the smallest content that it hangs together with.
-
-    Columns `content`, ascending, and `picture`.
-    """
-    contents, pictures = first_of_component(hashes_in(links, "content"), hashes_in(links, "first"))
-    return table_of({"content": contents, "picture": pictures})
-
-
 def images_by_picture(rows: pa.Table, dropped: Numbers, labels: pa.Table) -> pa.Table:
-    """The images of documents that are not `dropped`, with the `picture` that each is.
-
-    A content that `labels` lacks is a picture of its own.
-    """
+    """The images of documents that are not `dropped`, with the `picture` that each is by the `labels` of contents."""
     rows = without(rows, dropped).select(["content", "document", "key", "medium"])
-    contents, known = hashes_in(rows, "content"), hashes_in(labels, "content")
-    places = np.minimum(np.searchsorted(known, contents), max(len(known) - 1, 0))
-    pictures = contents.copy()
-    if len(known):
-        named = known[places] == contents
-        pictures[named] = hashes_in(labels, "picture")[places[named]]
-    return rows.append_column("picture", pa.array(pictures))
+    return rows.append_column("picture", pa.array(clusters_of(rows, "content", labels)))
 
 
 def find_frequent(images: pa.Table, most: int) -> pa.Table:

@@ -43,6 +43,11 @@ def write_table(location: Location, table: pa.Table) -> None:
         pq.write_table(table, path, compression="zstd")
 
 
+def read_table(location: Location) -> pa.Table:
+    """The rows of one file."""
+    return _open(location).read()
+
+
 def _open(location: Location) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(location.path, filesystem=location.filesystem)

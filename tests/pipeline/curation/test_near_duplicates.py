@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from benchmarks.curate_duplicates import PASSAGE, THRESHOLD, found_pairs
 from benchmarks.edited_documents import all_pairs, jaccard, passages, real_words, shingles, with_copies
+from pipeline.curation.components import label
 from pipeline.curation.near import (
     BANDS,
-    LINKS,
     ROWS,
+    SHINGLES,
     bands_of,
+    documents_by_cluster,
     find_groups,
     find_near,
     gather_groups,
@@ -95,40 +97,55 @@ def test_documents_that_agree_in_a_band_are_compared_once_and_what_was_dropped_n
     rows = pa.table({"band": pa.array([1, 1, 2, 2, 3, 3, 4], pa.uint64()), "document": [7, 5, 5, 7, 5, 9, 9]})
     members = find_groups(rows, np.array([9]))
     assert members["document"].to_pylist() == [5, 7, 5, 7]
-    table = pa.table({"document": [9, 7, 5], "key": ["i", "g", "e"], "worth": [0, 0, 0], "shingles": [[1], [2], [2]]})
-    gathered = gather_groups(members, table)
-    assert sorted(gathered["key"].to_pylist()) == ["e", "g"]
+    gathered = gather_groups(members, shingles_table((9, 0, [1]), (7, 0, [2]), (5, 0, [3, 4])))
+    assert {row["document"]: row["shingles"] for row in gathered.to_pylist()} == {7: [2], 5: [3, 4]}
+    assert gathered.num_rows == 2
     assert len(set(gathered["group"].to_pylist())) == 1
 
 
-def rows_of(*documents):
-    """Rows of one group: key, worth, shingles."""
-    columns = zip(*((place, *document) for place, document in enumerate(documents)), strict=True)
-    names = ("document", "key", "worth", "shingles")
-    table = pa.table(dict(zip(names, columns, strict=True)))
-    table = table.set_column(3, "shingles", table["shingles"].cast(pa.list_(pa.uint64())))
-    return table.append_column("group", pa.array([0] * len(documents), pa.uint64()))
+def shingles_table(*documents):
+    """Number, worth and shingles of each; its key is a letter, `a` for number 0."""
+    rows = [
+        {"document": number, "key": chr(97 + number), "worth": worth, "shingles": shingles}
+        for number, worth, shingles in documents
+    ]
+    return pa.Table.from_pylist(rows, schema=SHINGLES)
+
+
+def group_of(number, table):
+    """All documents of `table` in one group."""
+    return table.select(["document", "shingles"]).append_column(
+        "group", pa.array([number] * table.num_rows, pa.uint64())
+    )
+
+
+def leaving(table, *grouped, threshold):
+    """Who leaves, for whom, and how similar it is to any other."""
+    links = pa.concat_tables([link_groups(rows, threshold) for rows in grouped])
+    rows = documents_by_cluster(links, table, label(links, "document"))
+    decisions = find_near(rows, threshold).to_pylist()
+    assert {(row["reason"], row["threshold"]) for row in decisions} <= {("near_text", threshold)}
+    return sorted((row["key"], row["other"], round(row["measure"], 4)) for row in decisions)
 
 
 def test_of_what_hangs_together_the_richest_is_kept_and_of_equals_the_first():
     ten = list(range(10))
-    links = link_groups(
-        rows_of(("a", 1, ten), ("b", 3, [*ten, 10]), ("c", 3, [*ten, 10, 11]), ("alone", 9, [50, 51])), 0.9
-    )
-    assert links.schema.equals(LINKS)
-    decisions = find_near(links, 0.9).to_pylist()
+    table = shingles_table((0, 1, ten), (1, 3, [*ten, 10]), (2, 3, [*ten, 10, 11]), (3, 9, [50, 51]))
     # a and c share 10 of 12, which is not enough: b holds them together.
-    assert [(row["key"], row["other"], round(row["measure"], 4)) for row in decisions] == [
+    assert leaving(table, group_of(1, table), threshold=0.9) == [
         ("a", "b", round(10 / 11, 4)),
         ("c", "b", round(11 / 12, 4)),
     ]
-    assert {(row["reason"], row["threshold"]) for row in decisions} == {("near_text", 0.9)}
 
 
 def test_groups_of_several_buckets_hang_together_by_a_document_of_both():
-    shared = [0, 1, 2, 3]
-    first = link_groups(rows_of(("a", 5, shared), ("b", 1, shared)), 0.8)
-    second = link_groups(rows_of(("unused", 0, [9]), ("b", 1, shared), ("c", 2, shared)), 0.8)
-    decisions = find_near(pa.concat_tables([first, second]), 0.8).to_pylist()
-    assert [(row["key"], row["other"]) for row in decisions] == [("b", "a"), ("c", "a")]
-    assert find_near(LINKS.empty_table(), 0.8).num_rows == 0
+    table = shingles_table((0, 5, [1, 2]), (1, 1, [1, 2]), (2, 2, [1, 2]), (3, 0, [9]))
+    one, other = group_of(1, table.slice(0, 2)), group_of(2, table.slice(1, 3))
+    assert leaving(table, one, other, threshold=0.8) == [("b", "a", 1), ("c", "a", 1)]
+    assert leaving(table, group_of(1, table.slice(2, 2)), threshold=0.8) == []
+
+
+def test_of_a_crowd_of_copies_one_is_kept():
+    table = shingles_table(*((number, 0, [1, 2, 3, 10 + number % 2]) for number in range(2, 1503)))
+    assert len(leaving(table, group_of(1, table), threshold=0.6)) == 1500
+    assert len(leaving(table, group_of(1, table), threshold=0.7)) == 1499

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.curation.components import label
 from pipeline.curation.contamination import SIDE as PIXELS
 from pipeline.curation.pictures import (
     MOST_DISTANCE,
@@ -18,7 +19,6 @@ from pipeline.curation.pictures import (
     find_frequent,
     find_repeated,
     images_by_picture,
-    label_contents,
     link_contents,
     look_of,
     looks_like,
@@ -43,7 +43,7 @@ def rows(*images):
 
 def by_picture(table, distance=MOST_DISTANCE, dropped=NOBODY):
     links = link_contents(contents_in_bands(table, dropped, distance), distance)
-    return images_by_picture(table, dropped, label_contents(links))
+    return images_by_picture(table, dropped, label(links, "content"))
 
 
 def look(image):
