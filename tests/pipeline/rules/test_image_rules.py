@@ -150,3 +150,12 @@ def test_rules_that_cannot_hold_are_refused():
         check_rules("image", {"blur": Bounds(least=1)}, IMAGE_MEASURES)
     with pytest.raises(ValueError, match=r"^image.aspect.most is 0.5; it must be from 1 to inf$"):
         check_rules("image", {"aspect": Bounds(most=0.5)}, IMAGE_MEASURES)
+
+
+def test_photographs_that_show_nothing_are_those_that_people_would_drop(material: Path):
+    """Of VizWiz's 17, taken by people who cannot see, seven are a blur to the eye."""
+    photographs = sorted((material / "vqa" / "vizwiz" / "images").iterdir())
+    values = sorted(measure_frame(make_frame(path.read_bytes(), ImageConfig()))["sharpness"] for path in photographs)
+    assert len(values) == 17
+    assert values[6] < 15
+    assert values[7] > 30
