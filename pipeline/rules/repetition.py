@@ -23,9 +23,11 @@ DUPLICATE = (5, 6, 7, 8, 9, 10)
 
 MEASURES: Mapping[str, Measure] = {
     "duplicate_line_ratio": Measure(what="share of lines that stood before", most=1),
-    "duplicate_line_character_ratio": Measure(what="share of the characters that lie in them", most=1),
+    "duplicate_line_character_ratio": Measure(what="share of the characters in lines that stood before", most=1),
     "duplicate_paragraph_ratio": Measure(what="share of paragraphs that stood before", most=1),
-    "duplicate_paragraph_character_ratio": Measure(what="share of the characters that lie in them", most=1),
+    "duplicate_paragraph_character_ratio": Measure(
+        what="share of the characters in paragraphs that stood before", most=1
+    ),
     **{f"top_{n}_gram_ratio": Measure(what=f"share of the characters in the most frequent {n}-gram") for n in TOP},
     **{
         f"duplicate_{n}_gram_ratio": Measure(what=f"share of the characters in {n}-grams that stood before", most=1)

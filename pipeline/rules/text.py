@@ -3,7 +3,7 @@
 TextConfig ─► read_resources (the driver: lists out of files) ─► measure_document, measure_paragraph (the tasks)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -74,6 +74,12 @@ def read_resources(config: TextConfig) -> TextResources:
 def default_resources() -> TextResources:
     """English, and the lists that come with the package."""
     return read_resources(TextConfig())
+
+
+def check_lists(field: str, rules: Collection[str], config: TextConfig) -> None:
+    """Raises ValueError if `rules`, the config's `field`, are about common words and `config` has no list of them."""
+    if "common_word_ratio" in rules and config.words.common_words is None:
+        raise ValueError(f"{field}.common_word_ratio needs a list of common words; name its file in words.common_words")
 
 
 def document_language(text: str, resources: TextResources | None = None) -> language.Language:

@@ -20,7 +20,7 @@ ASCII_SPECIAL = string.punctuation + string.digits
 
 MEASURES: Mapping[str, Measure] = {
     "lexical_words": Measure(
-        what="words without numbers: tokens of which the ends' special characters leave something"
+        what="words of which something is left without the special characters at their ends: no numbers"
     ),
     "word_repetition_ratio": Measure(what="share of 5-grams of words that occur more than once", most=1),
     "stop_word_ratio": Measure(what="share of words that are stop words", most=1),

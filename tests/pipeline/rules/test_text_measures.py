@@ -1,13 +1,17 @@
 """What the families give together, with lists and languages out of a config."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from pipeline.rules import personal, quality
+from pipeline.rules.image import IMAGE_MEASURES
 from pipeline.rules.text import (
     PARAGRAPH_MEASURES,
     TEXT_MEASURES,
     TextConfig,
+    check_lists,
     default_resources,
     document_language,
     measure_document,
@@ -37,6 +41,19 @@ def test_every_measure_is_taken(resources):
 def test_without_a_list_common_words_are_not_measured():
     assert TEXT_MEASURES.keys() - measure_document(TEXT).keys() == {"common_word_ratio"}
     assert PARAGRAPH_MEASURES.keys() - measure_paragraph(TEXT).keys() == {"common_word_ratio"}
+
+
+def test_a_rule_on_common_words_needs_a_list():
+    with pytest.raises(ValueError, match=r"^paragraph\.common_word_ratio needs a list of common words"):
+        check_lists("paragraph", ["words", "common_word_ratio"], TextConfig())
+    check_lists("paragraph", ["common_word_ratio"], TextConfig(words=WordListFiles(common_words="words.txt")))
+    check_lists("paragraph", ["words"], TextConfig())
+
+
+def test_the_readme_names_every_measure():
+    readme = (Path(quality.__file__).parent / "README.md").read_text(encoding="utf-8")
+    measures = {**TEXT_MEASURES, **PARAGRAPH_MEASURES, **IMAGE_MEASURES, **personal.MEASURES}
+    assert [name for name in measures if f"`{name}`" not in readme] == []
 
 
 def test_every_value_is_one_that_its_measure_can_have(material):
