@@ -43,7 +43,7 @@ class TextConfig:
     """A file of explicit sites, a domain or an http(s) address a line."""
 
     def __post_init__(self) -> None:
-        language.check_languages("languages", self.languages)
+        language.check_languages("text.languages", self.languages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,9 @@ def default_resources() -> TextResources:
 def check_lists(field: str, rules: Collection[str], config: TextConfig) -> None:
     """Raises ValueError if `rules`, the config's `field`, are about common words and `config` has no list of them."""
     if "common_word_ratio" in rules and config.words.common_words is None:
-        raise ValueError(f"{field}.common_word_ratio needs a list of common words; name its file in words.common_words")
+        raise ValueError(
+            f"{field}.common_word_ratio needs a list of common words; name its file in text.words.common_words"
+        )
 
 
 def document_language(text: str, resources: TextResources | None = None) -> language.Language:

@@ -80,7 +80,7 @@ def test_the_address_of_a_document_is_measured():
 
 
 def test_languages_are_checked():
-    with pytest.raises(ValueError, match=r"^languages has 'english'; it must be a code of ISO 639"):
+    with pytest.raises(ValueError, match=r"^text\.languages has 'english'; it must be a code of ISO 639"):
         TextConfig(languages=("english",))
 
 
