@@ -33,15 +33,12 @@ TRIES = 3
 def score_shards(output: Location, shards: Sequence[ShardToScore], config: ScoringConfig) -> Counter[str]:
     """Writes the scores of each of `shards` into the folder `scores` of `output`, unless they stand already.
 
-    Returns how many `images` the models saw, how many pictures were `unscored`, and of how many `texts` some were
-    `texts_cut`. Raises InputError if a model cannot be loaded, or there is no room left to write to.
+    Returns, and prints, how many `images` the models saw, how many pictures were `unscored`, and of how many `texts`
+    some were `texts_cut`. Raises InputError if a model cannot be loaded, or there is no room left to write to.
     """
     if not config.models:
         return Counter()
-    try:
-        config = pin_models(config)
-    except ModelError as error:
-        raise InputError(str(error)) from None
+    config = pinned(config)
     models, counts, rows = dataclasses.asdict(config), Counter[str](), list[dict[str, Any]]()
     for shard in shards:
         request = {"shard": shard.sha256, **models}
@@ -53,7 +50,19 @@ def score_shards(output: Location, shards: Sequence[ShardToScore], config: Scori
         if done["failure"]:
             raise InputError(done["failure"])
         counts.update(done["counts"])
+    print(
+        f"models saw {counts['images']} images, {counts['unscored']} could not be decoded; they read {counts['texts']} "
+        f"paragraphs, {counts['texts_cut']} of them cut where a model's length ends"
+    )
     return counts
+
+
+def pinned(config: ScoringConfig) -> ScoringConfig:
+    """`config` with each model at its present revision. Raises InputError if there is no such model."""
+    try:
+        return pin_models(config)
+    except ModelError as error:
+        raise InputError(str(error)) from None
 
 
 def _run_on_ray(output: Location, rows: Sequence[dict[str, Any]], config: ScoringConfig) -> list[dict[str, Any]]:

@@ -45,11 +45,17 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_each_shard_gets_its_scores_once_and_the_same_on_any_number_of_actors(shards, config, tmp_path, monkeypatch):
+def test_each_shard_gets_its_scores_once_and_the_same_on_any_number_of_actors(
+    shards, config, tmp_path, monkeypatch, capsys
+):
     one, other = (locate(str(tmp_path / name)) for name in ("one", "other"))
     counts = score_shards(one, shards, config)
     images, texts = 2 * SHARDS * DOCUMENTS - 1, 2 * SHARDS * DOCUMENTS
     assert counts == {"images": images, "unscored": 1, "texts": texts, "texts_cut": 0}
+    assert capsys.readouterr().out == (
+        f"models saw {images} images, 1 could not be decoded; they read {texts} paragraphs, 0 of them cut where a "
+        "model's length ends\n"
+    )
     found = files(tmp_path / "one")
     assert set(found) == {f"scores/in-s{number}.parquet" for number in range(SHARDS)}
 
