@@ -19,7 +19,8 @@ UNDETERMINED = "und"
 """ISO 639's code for a text that has no language that one can name."""
 LEAST_PROBABILITY = 0.05
 """Under it py3langid names none: a text without letters has 1/97 for each."""
-CODE = re.compile(r"[a-z]{2,3}")
+CODE = re.compile(r"[a-z]{2,3}(?:_[A-Z][a-z]{3})?")
+"""Some fastText models name the script too: eng_Latn."""
 
 Language = tuple[str, float]
 """A code of ISO 639 and the probability, 0 to 1, that the text is in it."""
@@ -56,7 +57,7 @@ def check_languages(field: str, wanted: Collection[str]) -> None:
         raise ValueError(f"{field} is empty; it must name one language at least, such as en")
     for code in wanted:
         if not CODE.fullmatch(code):
-            raise ValueError(f"{field} has {code!r}; it must be a code of ISO 639, such as en or deu")
+            raise ValueError(f"{field} has {code!r}; it must be a code of ISO 639 that the model knows, such as en")
 
 
 def _open_py3langid() -> Identify:

@@ -85,10 +85,14 @@ def test_what_is_measured_is_the_probability_of_a_wanted_language():
     assert measure_language(("fr", 0.75), ["en", "de"]) == {"wanted_language": 0.0}
 
 
-@pytest.mark.parametrize("wanted", [["english"], ["EN"], ["en", ""], []])
+@pytest.mark.parametrize("wanted", [["english"], ["EN"], ["en", ""], ["en_US"], []])
 def test_what_is_no_code_of_a_language_is_refused(wanted):
     with pytest.raises(ValueError, match=r"^text\.languages (has|is)"):
         check_languages("text.languages", wanted)
+
+
+def test_codes_may_name_a_script():
+    check_languages("text.languages", ["en", "deu", "zho_Hans"])
 
 
 def test_english_paragraphs_of_twenty_words_are_called_english(material):
