@@ -81,7 +81,7 @@ def stored(folder: Path) -> list[Frame]:
     frames = list[Frame]()
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
         try:
-            frames.append(make_frame(path.read_bytes(), ImageConfig()))
+            frames.append(make_frame(path.read_bytes(), ImageConfig()).frame)
         except ImageError:
             continue  # broken ones lie among them on purpose
     if not frames:

@@ -27,7 +27,7 @@ from benchmarks.pipeline_efficiency import PipelineEfficiencyConfig, measure
 from benchmarks.report import machine
 from jobs.command import InputError, run_command
 from pipeline.fetch import FetchConfig, open_fetcher
-from pipeline.images import ImageConfig, fetch_picture
+from pipeline.images import ImageConfig, NoPicture, fetch_picture
 
 LOOPBACK = "127.0.0.0/8"
 MOST_BYTES = 20_000_000
@@ -76,7 +76,7 @@ class FetchBenchmarkConfig:
     @property
     def image(self) -> ImageConfig:
         """Nothing is refused that the peer takes."""
-        return ImageConfig(min_side=1, max_aspect=100, store_side=self.side, quality=self.quality)
+        return ImageConfig(rules={}, store_side=self.side, quality=self.quality)
 
 
 def run(config: FetchBenchmarkConfig) -> None:
@@ -227,8 +227,8 @@ async def _fetch_and_decode(urls: Sequence[str], config: FetchBenchmarkConfig) -
 
         async def fetch(url: str) -> None:
             picture = await fetch_picture(fetcher, [url], MOST_BYTES, config.image)
-            if isinstance(picture, str):
-                raise InputError(f"{url} gave no picture: {picture}")
+            if isinstance(picture, NoPicture):
+                raise InputError(f"{url} gave no picture: {picture.reason}")
 
         return await _rate(fetch, urls, config.connections)
 

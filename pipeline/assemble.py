@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.images import Picture
+from pipeline.images import NoPicture, Picture
 from pipeline.ledger import Entry, Record
 from pipeline.page import Block as PageBlock
 from pipeline.page import ImageReference, Page, TextBlock, VideoReference
@@ -50,7 +50,7 @@ def wanted_images(page: Page, most: int) -> list[ImageReference]:
 
 
 def assemble(
-    page: Page, images: Mapping[str, Picture | str], record: Record, measures: Mapping[str, float]
+    page: Page, images: Mapping[str, Picture | NoPicture], record: Record, measures: Mapping[str, float]
 ) -> Document | None:
     """The document of `page`; its key follows from the address that was asked for, which `record` holds.
 
@@ -65,11 +65,12 @@ def assemble(
             append_text(blocks, Text(text=block.text, caption=block.caption))
         elif isinstance(block, VideoReference):
             record.drop(block.kind, "not_fetched", block.url)
-        elif isinstance(image := _image(block, images, shown), str):
-            record.drop("image", image, block.url)
         else:
-            record.keep("image", block.url)
-            blocks.append(Media(kind="image", frames=(image.frame,), url=image.url, alt=block.alt, title=block.title))
+            image = _image(block, images, shown)
+            record.entries.append(image_entry(block.url, image))
+            if isinstance(image, Picture):
+                named = {"url": image.url, "alt": block.alt, "title": block.title}
+                blocks.append(Media(kind="image", frames=(image.frame,), **named))
     reason = "" if any(isinstance(block, Media) for block in blocks) else "images_dropped"
     record.entries.append(Entry(kind="page", address=record.page, reason=reason, measures=measures))
     if reason:
@@ -95,11 +96,20 @@ def _kept_blocks(page: Page, stays: Sequence[bool]) -> Iterator[PageBlock]:
             yield replace(block, text="\n\n".join(left))
 
 
-def _image(reference: ImageReference, images: Mapping[str, Picture | str], shown: set[str]) -> Picture | str:
+def image_entry(address: str, image: Picture | NoPicture) -> Entry:
+    """What became of the image at `address`, with its measures, or with the one that was out of bounds."""
+    if isinstance(image, Picture):
+        return Entry(kind="image", address=address, measures=image.measures)
+    return Entry(kind="image", address=address, reason=image.reason, measure=image.measure, threshold=image.threshold)
+
+
+def _image(
+    reference: ImageReference, images: Mapping[str, Picture | NoPicture], shown: set[str]
+) -> Picture | NoPicture:
     if reference.url in shown:
-        return "repeated"
+        return NoPicture(reason="repeated")
     shown.add(reference.url)
-    return images.get(reference.url, "over_images_per_page")
+    return images.get(reference.url, NoPicture(reason="over_images_per_page"))
 
 
 def append_text(blocks: list[Block], text: Text) -> None:

@@ -17,7 +17,7 @@ from pipeline.assemble import assemble, judge_text, refusal, wanted_images
 from pipeline.careful import Crashed, careful_calls
 from pipeline.door import Door, Fetched, FetchError
 from pipeline.extract import extract
-from pipeline.images import Decode, ImageConfig, Picture, decode_carefully, fetch_picture, make_frame_in_pool
+from pipeline.images import Decode, ImageConfig, NoPicture, Picture, decode_carefully, fetch_picture, make_frame_in_pool
 from pipeline.ledger import Outcome, Record
 from pipeline.page import ImageReference, Page
 from pipeline.rules.text import TextResources
@@ -29,7 +29,7 @@ PICTURES = 256
 """Pictures under way at once, from the request to the decoded frame."""
 HTML = ("text/html", "application/xhtml+xml")
 Value = TypeVar("Value")
-FetchImage = Callable[[ImageReference], Coroutine[Any, Any, Picture | str]]
+FetchImage = Callable[[ImageReference], Coroutine[Any, Any, Picture | NoPicture]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +139,14 @@ async def _extract(answer: Fetched) -> Page:
 
 def _each_once(images: Door, rules: CrawlRules, decode: Decode) -> FetchImage:
     """A function that gets a picture; pages that are under way together and name the same one get it once."""
-    under_way = WeakValueDictionary[tuple[str, ...], asyncio.Task[Picture | str]]()
+    under_way = WeakValueDictionary[tuple[str, ...], asyncio.Task[Picture | NoPicture]]()
     room = asyncio.Semaphore(PICTURES)
 
-    async def fetch(addresses: tuple[str, ...]) -> Picture | str:
+    async def fetch(addresses: tuple[str, ...]) -> Picture | NoPicture:
         async with room:
             return await fetch_picture(images, addresses, rules.image_bytes, rules.image, decode)
 
-    async def fetch_image(reference: ImageReference) -> Picture | str:
+    async def fetch_image(reference: ImageReference) -> Picture | NoPicture:
         addresses = (reference.url, *reference.alternatives)
         task = under_way.get(addresses)
         if task is None:

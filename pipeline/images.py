@@ -10,9 +10,9 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -24,6 +24,7 @@ from pipeline.door import Door, FetchError
 from pipeline.extraction.candidates import data_image
 from pipeline.pixels import QUARTER_TURNS, orientation, shown_pixels
 from pipeline.rules import image as rules
+from pipeline.rules.bounds import Bounds, check_rules, refusal
 from shards.document import Frame, ImageFormat
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
@@ -50,6 +51,11 @@ PILLOW_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 MOST_ADDRESSES = 3
 """Of the addresses that a page gives for one picture, so many are tried."""
 
+GATHERED = {name: rules.PIXEL_MEASURES[name] for name in ("side", "aspect", "frames", "colour_spread")}
+"""What is measured of every picture."""
+RULES = {"side": Bounds(least=64), "aspect": Bounds(most=3), "colour_spread": Bounds(least=2)}
+"""Those of Flamingo, appendix A.3.1, where what has nearly one colour is of low quality."""
+
 Image.init()  # before threads share it: Pillow reads its plugins when the first image needs one
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # or else it takes a thread for each core, for each picture
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of much that strangers' files hold; what matters raises
@@ -59,12 +65,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # of much that strangers' fi
 class ImageConfig:
     """Which images are kept, and how they are stored."""
 
-    min_side: int = 64
-    """Least shorter side, in pixels (Flamingo, appendix A.3.1)."""
-    max_aspect: float = 3.0
-    """Largest ratio of the longer to the shorter side (Flamingo, appendix A.3.1)."""
-    min_colour_spread: float = 2.0
-    """Least standard deviation of a channel, of 127.5; below it an image counts as a single colour."""
+    rules: dict[str, Bounds] = field(default_factory=lambda: dict(RULES))
+    """Bounds on side (pixels), aspect and frames, of the file, and colour_spread, of what is stored, by measure."""
     max_pixels: int = 100_000_000
     """Largest image that is decoded, in pixels, by its header; at most 178,956,970, where Pillow stops."""
     max_frames: int = 1000
@@ -79,15 +81,22 @@ class ImageConfig:
     """Store JPEG, PNG and WebP files as they came, of any size; other formats are re-encoded as without it."""
 
     def __post_init__(self) -> None:
-        for name in ("min_side", "max_pixels", "max_frames", "max_scans", "store_side"):
+        check_rules("image.rules", self.rules, GATHERED)
+        for name in ("max_pixels", "max_frames", "max_scans", "store_side"):
             if getattr(self, name) < 1:
                 raise ValueError(f"image.{name} is {getattr(self, name)}; it must be 1 or greater")
         if self.max_pixels > PILLOW_PIXELS:
             raise ValueError(f"image.max_pixels is {self.max_pixels}; it must be at most {PILLOW_PIXELS}")
-        if self.max_aspect < 1:
-            raise ValueError(f"image.max_aspect is {self.max_aspect}; it must be 1 or greater")
         if not 1 <= self.quality <= 95:
             raise ValueError(f"image.quality is {self.quality}; it must be from 1 to 95")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredFrame:
+    """A frame, and the measures of the file that it was made from, by name."""
+
+    frame: Frame
+    measures: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,21 +105,34 @@ class Picture:
 
     url: str
     frame: Frame
+    measures: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPicture:
+    """Why nothing came, or what came is not kept."""
+
+    reason: str
+    measure: float | None = None
+    """What was out of bounds, for reasons that are bounds on a measure."""
+    threshold: float | None = None
 
 
 class ImageError(Exception):
     """An image is not kept; `reason` is a word to count."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: str, measure: float | None = None, threshold: float | None = None) -> None:
+        super().__init__(reason, measure, threshold)
         self.reason = reason
+        self.measure = measure
+        self.threshold = threshold
 
 
-Decode = Callable[[bytes, ImageConfig], Awaitable[Frame]]
+Decode = Callable[[bytes, ImageConfig], Awaitable[MeasuredFrame]]
 """`make_frame`, wherever it runs."""
 
 
-async def make_frame_in_pool(data: bytes, config: ImageConfig) -> Frame:
+async def make_frame_in_pool(data: bytes, config: ImageConfig) -> MeasuredFrame:
     """`make_frame` on one of the threads for decoding; further calls wait for one."""
     return await asyncio.get_running_loop().run_in_executor(_decoders(), make_frame, data, config)
 
@@ -118,7 +140,7 @@ async def make_frame_in_pool(data: bytes, config: ImageConfig) -> Frame:
 def decode_carefully(call: CarefulCalls) -> Decode:
     """`make_frame` where a picture that crashes the decoder harms nothing; it is refused as `crashed`."""
 
-    async def decode(data: bytes, config: ImageConfig) -> Frame:
+    async def decode(data: bytes, config: ImageConfig) -> MeasuredFrame:
         try:
             return await asyncio.to_thread(call, make_frame, data, config)
         except Crashed as error:
@@ -129,15 +151,18 @@ def decode_carefully(call: CarefulCalls) -> Decode:
 
 async def fetch_picture(
     fetcher: Door, addresses: Sequence[str], most_bytes: int, config: ImageConfig, decode: Decode = make_frame_in_pool
-) -> Picture | str:
+) -> Picture | NoPicture:
     """The picture at the first of `addresses` that gives one, or the reason why the first does not."""
-    reasons: list[str] = []
+    reasons: list[NoPicture] = []
     for address in addresses[:MOST_ADDRESSES]:
         try:
             name, data = await _bytes_at(fetcher, address, most_bytes)
-            return Picture(url=name, frame=await decode(data, config))
-        except (FetchError, ImageError) as error:
-            reasons.append(error.reason)
+            made = await decode(data, config)
+            return Picture(url=name, frame=made.frame, measures=made.measures)
+        except FetchError as error:
+            reasons.append(NoPicture(reason=error.reason))
+        except ImageError as error:
+            reasons.append(NoPicture(reason=error.reason, measure=error.measure, threshold=error.threshold))
     return reasons[0]
 
 
@@ -159,17 +184,20 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, thread_name_prefix="decoder")
 
 
-def make_frame(data: bytes, config: ImageConfig) -> Frame:
+def make_frame(data: bytes, config: ImageConfig) -> MeasuredFrame:
     """The image in `data` upright, in sRGB on white, no larger than it needs to be, as JPEG, or else as it came.
 
     Raises ImageError with the reason `not_an_image`, `format_unavailable`, `too_many_pixels`, `too_many_frames`,
-    `too_many_scans`, `small_side`, `aspect`, `broken_image` (also if its end is missing) or `single_colour`; and
-    MemoryError.
+    `too_many_scans`, `broken_image` (also if its end is missing), or one of the config's rules, such as `side_under`;
+    and MemoryError.
     """
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        _check_header(image, config)
-        _check_length(image, data, config)
+        if image.width * image.height > config.max_pixels:
+            raise ImageError("too_many_pixels")
+        measures = _measure_header(image)
+        _hold(measures, config)
+        _check_length(image, data, measures["frames"], config)
         width, height = image.size
         pixels = shown_pixels(image, data, config.store_side)
         turned = orientation(image) in QUARTER_TURNS
@@ -182,13 +210,15 @@ def make_frame(data: bytes, config: ImageConfig) -> Frame:
     except Exception:
         # A decoder fed with strangers' bytes raises whatever it likes: OSError, SyntaxError, struct.error, ...
         raise ImageError("broken_image") from None
-    if rules.colour_spread(pixels) < config.min_colour_spread:
-        raise ImageError("single_colour")
+    measures["colour_spread"] = rules.colour_spread(pixels)
+    _hold(measures, config)
     if config.keep_original and image.format in STORED:
         upright = (height, width) if turned else (width, height)
-        return Frame(data=data, format=STORED[image.format], width=upright[0], height=upright[1])
-    jpeg = simplejpeg.encode_jpeg(pixels, config.quality, "RGB", "420")
-    return Frame(data=jpeg, format="jpg", width=pixels.shape[1], height=pixels.shape[0])
+        frame = Frame(data=data, format=STORED[image.format], width=upright[0], height=upright[1])
+    else:
+        jpeg = simplejpeg.encode_jpeg(pixels, config.quality, "RGB", "420")
+        frame = Frame(data=jpeg, format="jpg", width=pixels.shape[1], height=pixels.shape[0])
+    return MeasuredFrame(frame=frame, measures=measures)
 
 
 def _unidentified(head: bytes) -> str:
@@ -197,17 +227,21 @@ def _unidentified(head: bytes) -> str:
     return "format_unavailable" if UNAVAILABLE.match(head) else "not_an_image"
 
 
-def _check_header(image: Image.Image, config: ImageConfig) -> None:
-    if image.width * image.height > config.max_pixels:
-        raise ImageError("too_many_pixels")
-    if rules.shorter_side(image.width, image.height) < config.min_side:
-        raise ImageError("small_side")
-    if rules.aspect(image.width, image.height) > config.max_aspect:
-        raise ImageError("aspect")
+def _measure_header(image: Image.Image) -> dict[str, float]:
+    return {
+        "side": float(rules.shorter_side(image.width, image.height)),
+        "aspect": rules.aspect(image.width, image.height),
+        "frames": float(getattr(image, "n_frames", 1) if image.format in ANIMATED else 1),
+    }
 
 
-def _check_length(image: Image.Image, data: bytes, config: ImageConfig) -> None:
-    if image.format in ANIMATED and getattr(image, "n_frames", 1) > config.max_frames:
+def _hold(measures: Mapping[str, float], config: ImageConfig) -> None:
+    if refused := refusal(measures, config.rules):
+        raise ImageError(refused.reason, refused.measure, refused.threshold)
+
+
+def _check_length(image: Image.Image, data: bytes, frames: float, config: ImageConfig) -> None:
+    if frames > config.max_frames:
         raise ImageError("too_many_frames")
     if image.format in ("JPEG", "MPO") and _count_scans(data) > config.max_scans:
         raise ImageError("too_many_scans")

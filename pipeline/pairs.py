@@ -7,11 +7,12 @@ from functools import partial
 from jobs.command import run_command
 from jobs.connect import resolve
 from pipeline.addresses import canonical
+from pipeline.assemble import image_entry
 from pipeline.chunks import Chunk, cut
 from pipeline.crawl import Tools, in_order, on_a_loop, open_tools
 from pipeline.door import Door
 from pipeline.gather import finish, open_output, run_chunks, without
-from pipeline.images import ImageConfig, Picture, fetch_picture
+from pipeline.images import ImageConfig, NoPicture, Picture, fetch_picture
 from pipeline.inputs.lists import count_rows, read_rows
 from pipeline.ledger import Outcome, Record
 from pipeline.network import NetworkConfig, OpenNetwork, network_when_needed
@@ -78,10 +79,9 @@ async def _work_on_pair(url: str, caption: str, door: Door, tools: Tools, config
     record = Record(url)
     record.keep("pair")
     picture = await _fetch_picture(url, door, tools, config)
-    if isinstance(picture, str):
-        record.drop("image", picture)
+    record.entries.append(image_entry(url, picture))
+    if isinstance(picture, NoPicture):
         return Outcome(record=record)
-    record.keep("image")
     if not caption:
         record.drop("caption", "empty")
         return Outcome(record=record)
@@ -90,10 +90,10 @@ async def _work_on_pair(url: str, caption: str, door: Door, tools: Tools, config
     return Outcome(record=record, document=document)
 
 
-async def _fetch_picture(url: str, door: Door, tools: Tools, config: PairsConfig) -> Picture | str:
+async def _fetch_picture(url: str, door: Door, tools: Tools, config: PairsConfig) -> Picture | NoPicture:
     address = canonical(url)
     if address is None:
-        return "bad_address"
+        return NoPicture(reason="bad_address")
     return await fetch_picture(door, [address], config.fetch.image_bytes, config.image, tools.decode)
 
 

@@ -137,14 +137,12 @@ def _compare(output: Location, rules: Sequence[Rule], console: Console) -> None:
 
 
 def rules_of(config: Mapping[str, Any]) -> dict[str, dict[str, Bounds]]:
-    """The rules that a job's config holds, by section."""
+    """The rules that a job's config holds, by section; those of a gathering job on images are `image.rules`."""
+    sections = {section: config.get(section) or {} for section in SECTIONS}
+    sections["image"] = sections["image"].get("rules", sections["image"])
     return {
-        section: {
-            name: Bounds(least=bounds["least"], most=bounds["most"])
-            for name, bounds in (config.get(section) or {}).items()
-            if isinstance(bounds, dict) and bounds.keys() == {"least", "most"}
-        }
-        for section in SECTIONS
+        section: {name: Bounds(least=bounds["least"], most=bounds["most"]) for name, bounds in rules.items()}
+        for section, rules in sections.items()
     }
 
 

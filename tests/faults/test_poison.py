@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline.careful import Crashed, careful_calls
 from pipeline.door import Fetched
 from pipeline.extract import extract
-from pipeline.images import ImageConfig, ImageError, Picture, decode_carefully, fetch_picture, make_frame
+from pipeline.images import ImageConfig, ImageError, NoPicture, Picture, decode_carefully, fetch_picture, make_frame
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ImageConfig()
@@ -131,14 +131,14 @@ def make_frame_or_crash(data: bytes, config: ImageConfig) -> object:
 def test_a_poison_picture_has_a_reason_and_its_neighbours_are_kept(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("pipeline.images.make_frame", make_frame_or_crash)
 
-    async def fetch_all() -> list[Picture | str]:
+    async def fetch_all() -> list[Picture | NoPicture]:
         with careful_calls() as call:
             decode = decode_carefully(call)
             urls = ["good", "bad", "good"]
             return await asyncio.gather(*(fetch_picture(Shelf(), [url], 1_000_000, CONFIG, decode) for url in urls))
 
     first, bad, last = asyncio.run(fetch_all())
-    assert bad == "crashed"
+    assert bad == NoPicture(reason="crashed")
     assert isinstance(first, Picture)
     assert first == last
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from pipeline.assemble import assemble, judge_text, refusal, wanted_images
-from pipeline.images import Picture
+from pipeline.images import NoPicture, Picture
 from pipeline.ledger import Record, count
 from pipeline.page import Block, ImageReference, Page, TextBlock, VideoReference
 from pipeline.rules.bounds import Bounds
@@ -45,7 +45,7 @@ def test_texts_that_nothing_parts_are_one_and_captions_stay_apart():
         ImageReference(url="http://x.org/a.jpg"),
         ImageReference(url="http://x.org/one-too-many.jpg"),
     )
-    images = {"http://x.org/a.jpg": PICTURE, "http://x.org/lost.jpg": "http_404"}
+    images = {"http://x.org/a.jpg": PICTURE, "http://x.org/lost.jpg": NoPicture(reason="http_404")}
     document = assemble(page(*blocks), images, record, {"words": 5.0})
     assert document is not None
     assert document.blocks == (
@@ -106,7 +106,10 @@ def test_without_rules_on_paragraphs_the_page_alone_is_measured():
 def test_a_page_whose_pictures_did_not_come_is_dropped():
     record, tally = Record("http://x.org/asked"), Tally()
     image = ImageReference(url="http://x.org/a.jpg")
-    assert assemble(page(TextBlock(text="a few words"), image), {image.url: "timeout"}, record, {}) is None
+    assert (
+        assemble(page(TextBlock(text="a few words"), image), {image.url: NoPicture(reason="timeout")}, record, {})
+        is None
+    )
     count(record, tally)
     assert dict(tally.drops) == {"image_timeout": 1, "page_images_dropped": 1}
     assert dict(tally.counts) == {"pages": 1}

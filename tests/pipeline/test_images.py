@@ -18,8 +18,10 @@ from PIL import Image
 
 from pipeline import images
 from pipeline.door import Fetched, FetchError
-from pipeline.images import ImageConfig, ImageError, Picture, fetch_picture, make_frame
+from pipeline.images import ImageConfig, ImageError, NoPicture, Picture, fetch_picture, make_frame
+from pipeline.rules.bounds import Bounds
 from pipeline.rules.image import aspect, colour_spread, shorter_side
+from shards.document import Frame
 
 # Outside of tests Pillow's warnings of strangers' files are ignored; pytest makes them errors again.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::PIL\.")
@@ -31,9 +33,9 @@ REASONS = {
     "too_many_frames",
     "too_many_scans",
     "broken_image",
-    "small_side",
-    "aspect",
-    "single_colour",
+    "side_under",
+    "aspect_over",
+    "colour_spread_under",
 }
 ODD = {
     "exif__Portrait_6.jpg": (512, 768),  # lies on its side, 1800 x 1200
@@ -52,12 +54,12 @@ ODD = {
     "pillow__rgb_trns.png": (64, 64),
     "pillow__sugarshack.mpo": (640, 480),
     "pillow__tiff_strip_cmyk_jpeg.tif": (100, 100),
-    "pillow__tiny.png": "small_side",
+    "pillow__tiny.png": "side_under",
     "pillow__transparent.png": (200, 150),
     "pillow__transparent.webp": (200, 150),
     "pillow__ultrahdr.jpg": "broken_image",  # ends soon after its header
     "pillow__unknown_compression_method.png": "broken_image",
-    "torchcodec__animated.gif": "small_side",
+    "torchcodec__animated.gif": "side_under",
     "torchcodec__cmyk.jpg": (910, 512),
     "torchcodec__corrupt.jpg": "broken_image",
     "torchcodec__gradient_rotated.heic": "format_unavailable",
@@ -84,19 +86,23 @@ def opened(data: bytes) -> Image.Image:
 
 def reason(data: bytes, config: ImageConfig = CONFIG) -> str:
     with pytest.raises(ImageError) as caught:
-        make_frame(data, config)
+        frame_of(data, config)
     return caught.value.reason
+
+
+def frame_of(data: bytes, config: ImageConfig = CONFIG) -> Frame:
+    return make_frame(data, config).frame
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"])
 def test_formats_become_jpeg(format):
-    frame = make_frame(encoded(picture(), format), CONFIG)
+    frame = frame_of(encoded(picture(), format), CONFIG)
     assert (frame.format, frame.width, frame.height) == ("jpg", 100, 80)
     assert opened(frame.data).format == "JPEG"
 
 
 def test_large_images_are_stored_at_the_bounded_side():
-    frame = make_frame(encoded(picture(2048, 1024)), CONFIG)
+    frame = frame_of(encoded(picture(2048, 1024)), CONFIG)
     assert (frame.width, frame.height) == (1024, 512)
     assert opened(frame.data).size == (1024, 512)
 
@@ -104,7 +110,7 @@ def test_large_images_are_stored_at_the_bounded_side():
 def test_alpha_is_laid_on_white():
     image = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
     image.paste((255, 0, 0, 255), (0, 0, 50, 100))
-    stored = opened(make_frame(encoded(image), CONFIG).data)
+    stored = opened(frame_of(encoded(image), CONFIG).data)
     assert min(stored.getpixel((90, 50))) > 250  # pyright: ignore
     red = stored.getpixel((10, 50))
     assert red[0] > 240  # pyright: ignore
@@ -114,7 +120,7 @@ def test_alpha_is_laid_on_white():
 def test_sixteen_bits_keep_their_picture():
     image = Image.new("I;16", (100, 100), 0)
     image.paste(65535, (0, 0, 50, 100))
-    stored = opened(make_frame(encoded(image), CONFIG).data)
+    stored = opened(frame_of(encoded(image), CONFIG).data)
     assert stored.getpixel((10, 50)) >= (250, 250, 250)  # pyright: ignore
     assert stored.getpixel((90, 50)) <= (5, 5, 5)  # pyright: ignore
 
@@ -130,7 +136,7 @@ def test_each_exif_orientation_is_turned_upright(format, orientation, corner):
     image.paste("black", (corner[0] * 80, corner[1] * 48, corner[0] * 80 + 80, corner[1] * 48 + 48))
     exif = image.getexif()
     exif[0x0112] = orientation
-    stored = opened(make_frame(encoded(image, format, exif=exif), CONFIG).data).convert("L")
+    stored = opened(frame_of(encoded(image, format, exif=exif), CONFIG).data).convert("L")
     assert stored.size == ((96, 160) if orientation >= 5 else (160, 96))
     corners = [stored.getpixel((x, y)) for y in (20, stored.height - 20) for x in (20, stored.width - 20)]
     assert [isinstance(value, int) and value < 50 for value in corners] == [True, False, False, False]
@@ -138,7 +144,7 @@ def test_each_exif_orientation_is_turned_upright(format, orientation, corner):
 
 @pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0MM", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0no"])
 def test_exif_that_cannot_be_read_turns_nothing(exif):
-    assert make_frame(encoded(picture(100, 80), "JPEG", exif=exif), CONFIG).width == 100
+    assert frame_of(encoded(picture(100, 80), "JPEG", exif=exif), CONFIG).width == 100
 
 
 @pytest.mark.parametrize(
@@ -153,9 +159,9 @@ def test_exif_that_cannot_be_read_turns_nothing(exif):
         (b"\0\0\0\x0cJXL \r\n\x87\n", "format_unavailable"),
         (b"\x89PNG\r\n\x1a\n", "broken_image"),
         (b"\xff\xd8\xff\xe0 and no more", "broken_image"),
-        (encoded(picture(63, 200)), "small_side"),
-        (encoded(picture(64, 193)), "aspect"),
-        (encoded(Image.new("RGB", (100, 100), "teal")), "single_colour"),
+        (encoded(picture(63, 200)), "side_under"),
+        (encoded(picture(64, 193)), "aspect_over"),
+        (encoded(Image.new("RGB", (100, 100), "teal")), "colour_spread_under"),
         (encoded(picture(500, 500))[:-300], "broken_image"),
     ],
 )
@@ -164,7 +170,7 @@ def test_each_refusal_has_its_reason(data, expected):
 
 
 def test_the_bounds_themselves_pass():
-    assert make_frame(encoded(picture(64, 192)), CONFIG).width == 64
+    assert frame_of(encoded(picture(64, 192)), CONFIG).width == 64
 
 
 def test_a_bomb_is_refused_by_its_header():
@@ -186,7 +192,7 @@ def test_a_jpeg_that_would_be_read_for_hours_is_refused():
     data = encoded(picture(4000, 4000), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     assert data.count(b"\xff\xda") == 10
-    assert make_frame(data, CONFIG).width == 512
+    assert frame_of(data, CONFIG).width == 512
     start = time.monotonic()
     assert reason(data[:-2] + last * 10_000 + data[-2:]) == "too_many_scans"
     assert time.monotonic() - start < 5
@@ -199,10 +205,10 @@ def test_an_animation_gives_its_first_frame_unless_it_is_too_long(format):
     first.paste("black", (0, 0, 48, 96))
     rest = [Image.new("RGB", (96, 96), (0, 0, shade)) for shade in (50, 100, 150)]
     data = encoded(first, format, save_all=True, append_images=rest)
-    red = opened(make_frame(data, CONFIG).data).getpixel((80, 50))
+    red = opened(frame_of(data, CONFIG).data).getpixel((80, 50))
     assert red[0] > 200  # pyright: ignore
     assert red[2] < 50  # pyright: ignore
-    assert make_frame(data, ImageConfig(max_frames=4)).width == 96
+    assert frame_of(data, ImageConfig(max_frames=4)).width == 96
     assert reason(data, ImageConfig(max_frames=3)) == "too_many_frames"
 
 
@@ -218,7 +224,7 @@ def test_originals_can_be_kept_as_they_came(format, kept):
     exif = image.getexif()
     exif[0x0112] = 6
     data = encoded(image, format, exif=exif)
-    frame = make_frame(data, ImageConfig(keep_original=True))
+    frame = frame_of(data, ImageConfig(keep_original=True))
     assert (frame.data, frame.format) == (data, kept)
     assert (frame.width, frame.height) == (700, 900)
 
@@ -226,9 +232,9 @@ def test_originals_can_be_kept_as_they_came(format, kept):
 def test_originals_are_judged_and_other_formats_are_encoded_as_ever():
     keep = ImageConfig(keep_original=True)
     assert reason(encoded(picture(500, 500), "JPEG")[:-300], keep) == "broken_image"
-    assert reason(encoded(Image.new("RGB", (100, 100), "teal")), keep) == "single_colour"
+    assert reason(encoded(Image.new("RGB", (100, 100), "teal")), keep) == "colour_spread_under"
     data = encoded(picture(900, 700), "BMP")
-    assert make_frame(data, keep) == make_frame(data, CONFIG)
+    assert frame_of(data, keep) == frame_of(data, CONFIG)
 
 
 def test_memory_that_runs_out_is_no_property_of_the_image(monkeypatch):
@@ -237,7 +243,7 @@ def test_memory_that_runs_out_is_no_property_of_the_image(monkeypatch):
 
     monkeypatch.setattr(images, "shown_pixels", run_out)
     with pytest.raises(MemoryError):
-        make_frame(encoded(picture()), CONFIG)
+        frame_of(encoded(picture()), CONFIG)
 
 
 class Shelf:
@@ -255,7 +261,8 @@ class Shelf:
 
 
 def fetched(shelf: Shelf, *addresses: str) -> Picture | str:
-    return asyncio.run(fetch_picture(shelf, addresses, 1_000_000, CONFIG))
+    found = asyncio.run(fetch_picture(shelf, addresses, 1_000_000, CONFIG))
+    return found if isinstance(found, Picture) else found.reason
 
 
 def test_alternatives_are_tried_in_order_and_the_first_reason_is_kept():
@@ -290,7 +297,7 @@ def test_pictures_are_decoded_on_no_more_threads_than_there_are_cores(monkeypatc
             busy -= 1
         return make_frame(data, config)
 
-    async def fetch_many() -> list[Picture | str]:
+    async def fetch_many() -> list[Picture | NoPicture]:
         return await asyncio.gather(*(fetch_picture(shelf, ["a"], 1_000_000, CONFIG) for _ in range(40)))
 
     shelf = Shelf({"a": encoded(picture())})
@@ -317,7 +324,7 @@ def test_measures_have_the_values_computed_by_hand():
 
 def outcome(data: bytes, config: ImageConfig = CONFIG) -> tuple[int, int] | str:
     try:
-        frame = make_frame(data, config)
+        frame = frame_of(data, config)
     except ImageError as error:
         return error.reason
     stored = opened(frame.data)
@@ -348,8 +355,30 @@ def test_mutated_images_give_a_frame_or_a_reason(material: Path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("min_side", 0), ("max_frames", 0), ("max_pixels", 200_000_000), ("max_aspect", 0.5), ("quality", 96)],
+    [("store_side", 0), ("max_frames", 0), ("max_pixels", 200_000_000), ("quality", 96)],
 )
 def test_a_config_that_cannot_work_is_refused(field, value):
     with pytest.raises(ValueError, match=rf"image\.{field} is {value}"):
         ImageConfig(**{field: value})
+
+
+def test_rules_are_about_measures_that_are_taken():
+    with pytest.raises(ValueError, match=r"image\.rules\.aspect\.most is 0\.5; it must be from 1"):
+        ImageConfig(rules={"aspect": Bounds(most=0.5)})
+    with pytest.raises(ValueError, match=r"image\.rules has the unknown rule 'sharpness'"):
+        ImageConfig(rules={"sharpness": Bounds(least=30)})
+
+
+def test_measures_of_the_file_are_kept_and_what_is_out_of_bounds_is_told():
+    flat = Image.new("RGB", (1024, 2048), "black")
+    flat.paste("white", (0, 0, 1024, 1024))
+    found = asyncio.run(fetch_picture(Shelf({"a": encoded(flat)}), ["a"], 1_000_000, CONFIG))
+    assert isinstance(found, Picture)
+    assert found.measures == {"side": 1024, "aspect": 2, "frames": 1, "colour_spread": pytest.approx(127.5, abs=0.5)}
+    for bounds, said in (
+        ({"aspect": Bounds(most=1.5)}, NoPicture(reason="aspect_over", measure=2, threshold=1.5)),
+        ({"frames": Bounds(most=1)}, NoPicture(reason="frames_over", measure=2, threshold=1)),
+    ):
+        moving = encoded(flat, "GIF", save_all=True, append_images=[flat.rotate(180)])
+        shelf, config = Shelf({"a": moving}), ImageConfig(rules=bounds)
+        assert asyncio.run(fetch_picture(shelf, ["a"], 1_000_000, config)) == said

@@ -96,7 +96,7 @@ def test_animations_are_counted_where_the_file_was_kept_as_it_came():
 
 def test_a_file_kept_as_it_came_measures_nearly_as_the_one_that_is_stored_by_default(material: Path):
     data = (material / "images-captions" / "coco-by" / "images" / "000000290843.jpg").read_bytes()
-    kept, stored = (measure_frame(make_frame(data, ImageConfig(keep_original=keep))) for keep in (True, False))
+    kept, stored = (measure_frame(make_frame(data, ImageConfig(keep_original=keep)).frame) for keep in (True, False))
     assert kept["sharpness"] == pytest.approx(stored["sharpness"], rel=0.1)
     assert kept["colour_spread"] == pytest.approx(stored["colour_spread"], rel=0.01)
 
@@ -155,7 +155,9 @@ def test_rules_that_cannot_hold_are_refused():
 def test_photographs_that_show_nothing_are_those_that_people_would_drop(material: Path):
     """Of VizWiz's 17, taken by people who cannot see, seven are a blur to the eye."""
     photographs = sorted((material / "vqa" / "vizwiz" / "images").iterdir())
-    values = sorted(measure_frame(make_frame(path.read_bytes(), ImageConfig()))["sharpness"] for path in photographs)
+    values = sorted(
+        measure_frame(make_frame(path.read_bytes(), ImageConfig()).frame)["sharpness"] for path in photographs
+    )
     assert len(values) == 17
     assert values[6] < 15
     assert values[7] > 30
