@@ -102,20 +102,22 @@ def found_pairs(documents: Sequence[Words], folder: Location) -> set[tuple[int, 
 
 
 def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MANY) -> dict[str, Any]:
-    """How many times as long `many` documents take as `few`, and the driver's peak memory after each, in MB."""
+    """How many times as long `many` documents take as `few`; the driver's peak memory, and how many were dropped."""
     pieces = passages(real_words(material), PIECE)
     find_copies(_corpus(pieces, SHARD, folder / "first"), RULES)  # workers start, and import what they need
-    seconds, peaks = list[float](), list[float]()
+    seconds, peaks, dropped = list[float](), list[float](), list[int]()
     for number in (few, many):
         corpus = _corpus(pieces, number, folder / str(number))
         start = time.perf_counter()
         find_copies(corpus, RULES)
         seconds.append(time.perf_counter() - start)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+        dropped.append(len(corpus.dropped(("near_text", "text"))))
     return {
         "time_growth_10x": round(seconds[1] / seconds[0], 2),
         "growth_seconds": [round(value, 1) for value in seconds],
         "driver_peak_mb": [round(value) for value in peaks],
+        "growth_documents_dropped": dropped,
     }
 
 

@@ -93,13 +93,24 @@ def looks_of(folder: Location, files: Sequence[str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=LOOKS)
 
 
-def runs_of(folder: Location, files: Sequence[str]) -> pa.Table:
-    """The runs of 13 words in each line of the benchmark texts `files` in `folder`; shorter lines have none."""
-    texts = ((file, words_of(line)) for file in files for line in (folder / file).read().decode().splitlines())
+def runs_of(field: str, folder: Location, files: Sequence[str]) -> pa.Table:
+    """The runs of 13 words in each line of the benchmark texts `files` in `folder`; shorter lines have none.
+
+    Raises InputError, naming the config's `field`, if there is no run at all, or a file is not UTF-8.
+    """
+    texts = ((file, words_of(line)) for file in files for line in _lines(folder / file))
     runs = [(file, shingles_of(words, RUN)) for file, words in texts if len(words) >= RUN]
-    named = [file for file, hashes in runs for _ in hashes]
-    found = np.concatenate([np.empty(0, np.uint64), *(hashes for _, hashes in runs)])
-    return pa.Table.from_arrays([pa.array(named, pa.string()), pa.array(found)], schema=RUNS)
+    if not runs:
+        raise InputError(f"{field} {folder} holds no line of {RUN} words or more, which is what texts are compared by")
+    named = pa.array([file for file, hashes in runs for _ in hashes], pa.string())
+    return pa.Table.from_arrays([named, pa.array(np.concatenate([hashes for _, hashes in runs]))], schema=RUNS)
+
+
+def _lines(file: Location) -> list[str]:
+    try:
+        return file.read().decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"benchmark text {file} is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def benchmarks_of(looks: pa.Table, runs: pa.Table) -> Benchmarks:

@@ -18,7 +18,8 @@ class CopyRules:
     same_images: bool = False
     """Of documents with the same set of images one stays: with the most media, then the most words, then the first."""
     near_text: float | None = None
-    """Jaccard similarity of 5-word shingles, 0.5 to 1, from which on documents are copies (0.8). Null: none is."""
+    """Jaccard similarity of 5-word shingles, 0.5 to 1, from which on documents are copies (0.8). A text of fewer
+    words is one shingle. Null: none is."""
     image_documents: int | None = None
     """Documents that may have a picture in common (OBELICS: 10); in more of them it leaves everywhere. Null: any."""
     repeated_images: bool = False
@@ -28,7 +29,7 @@ class CopyRules:
     benchmark_images: str = ""
     """Folder of images that models are judged by; near-copies leave."""
     benchmark_texts: str = ""
-    """Folder of .txt files, a text a line; documents that share 13 words in a row with one leave."""
+    """Folder of .txt files, a text a line; documents that share 13 words in a row with one leave (GPT-3)."""
 
     def __post_init__(self) -> None:
         for name in ("paragraph_documents", "image_documents"):

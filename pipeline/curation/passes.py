@@ -127,7 +127,7 @@ def _read_benchmarks(corpus: Corpus, rules: CopyRules) -> None:
     if rules.benchmark_texts:
         folder = resolve("benchmark_texts", rules.benchmark_texts)
         files = contamination.benchmark_files("benchmark_texts", folder, contamination.TEXTS)
-        write_table(corpus.evidence / "runs" / "00000.parquet", contamination.runs_of(folder, files))
+        write_table(corpus.evidence / "runs" / "00000.parquet", contamination.runs_of("benchmark_texts", folder, files))
 
 
 def _benchmarks(corpus: Corpus) -> Benchmarks:

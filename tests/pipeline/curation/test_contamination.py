@@ -11,7 +11,6 @@ from pipeline.curation.contamination import (
     IMAGES,
     LOOKS,
     RUNS,
-    TEXTS,
     benchmark_files,
     benchmarks_of,
     looks_of,
@@ -62,7 +61,7 @@ def test_without_benchmarks_nothing_is_a_copy():
 def test_thirteen_words_in_a_row_are_a_copy_of_a_text_and_twelve_are_not(tmp_path):
     (tmp_path / "questions.txt").write_text(f"What is this?\n{ALPHABET}\nromeo sierra", encoding="utf-8")
     place = locate(str(tmp_path))
-    found = benchmarks_of(LOOKS.empty_table(), runs_of(place, benchmark_files("benchmark_texts", place, TEXTS)))
+    found = benchmarks_of(LOOKS.empty_table(), runs_of("texts", place, ["questions.txt"]))
     words = words_of(ALPHABET)
     assert found.text_in(words_of("He said: " + " ".join(words[1:14]).upper() + ". What is this?")) == (
         "questions.txt",
@@ -88,3 +87,19 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path):
     row = looks_of(locate(str(tmp_path)), ["bad.png"]).to_pylist()[0]
     assert row["file"] == "bad.png"
     assert row["error"].startswith(f"benchmark image {tmp_path}/bad.png: a png of 10 bytes cannot be decoded: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            b"What is this?",
+            r"benchmark_texts .* holds no line of 13 words or more, which is what texts are compared by",
+        ),
+        (b"caf\xe9 creme", r"benchmark text .*questions\.txt is not UTF-8: invalid continuation byte at byte 3"),
+    ],
+)
+def test_texts_that_nothing_can_be_compared_with_are_refused_in_a_sentence(tmp_path, content, sentence):
+    (tmp_path / "questions.txt").write_bytes(content)
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        runs_of("benchmark_texts", locate(str(tmp_path)), ["questions.txt"])
