@@ -1,6 +1,6 @@
 """Models that judge images one by one: classes by their probability, and things by their number and area."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import AutoModelForImageClassification, AutoModelForObjectDetection
 
 from pipeline.pixels import Pixels
-from pipeline.scoring.config import ClassifierConfig, DetectorConfig
-from pipeline.scoring.models import Inputs, VisionModel, label_numbers, load_vision_model, on_device
+from pipeline.scoring.config import ClassifierConfig, DetectorConfig, ModelConfig
+from pipeline.scoring.models import Inputs, VisionModel, check_numbers, label_numbers, load_vision_model, on_device
 
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -29,17 +29,28 @@ class ImageScorer:
 
 
 def open_classifier(config: ClassifierConfig, device: torch.device) -> ImageScorer:
-    """Raises ModelError if the model cannot be loaded or does not know a label."""
+    """Raises ModelError if the model cannot be loaded, does not know a label or fails on a picture."""
     model = load_vision_model(AutoModelForImageClassification, config, device)
     groups = {name: label_numbers(config, model.network, labels) for name, labels in config.measures.items()}
-    return ImageScorer(prepare=model.prepare, score=partial(_classify, model, groups))
+    return _checked(config, ImageScorer(prepare=model.prepare, score=partial(_classify, model, groups)))
 
 
 def open_detector(config: DetectorConfig, device: torch.device) -> ImageScorer:
-    """Raises ModelError if the model cannot be loaded or does not know a label."""
+    """Raises ModelError if the model cannot be loaded, does not know a label or fails on a picture."""
     model = load_vision_model(AutoModelForObjectDetection, config, device)
     wanted = label_numbers(config, model.network, config.labels)
-    return ImageScorer(prepare=model.prepare, score=partial(_detect, model, config, frozenset(wanted)))
+    return _checked(
+        config, ImageScorer(prepare=model.prepare, score=partial(_detect, model, config, frozenset(wanted)))
+    )
+
+
+def _checked(config: ModelConfig, scorer: ImageScorer) -> ImageScorer:
+    def numbers(picture: Pixels) -> Iterable[float]:
+        (measures,) = scorer.score(scorer.prepare([picture]), [(picture.shape[0], picture.shape[1])])
+        return measures.values()
+
+    check_numbers(config, numbers)
+    return scorer
 
 
 @torch.inference_mode()

@@ -4,20 +4,24 @@ Weights are read from safetensors alone, code that comes with a model is never r
 refused: transformers would draw them at random.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoTokenizer
 
 from pipeline.pixels import Pixels
 from pipeline.scoring.config import ModelConfig
-from pipeline.scoring.revisions import HASHED, ModelError, cannot_load, find_revision, is_folder
+from pipeline.scoring.revisions import HASHED, ModelError, cannot_load, find_revision, first_sentence, is_folder
 
 Inputs = Mapping[str, Tensor]
 """What a processor or a tokenizer makes for a model."""
+PROBE = np.arange(48 * 64 * 3, dtype=np.uint8).reshape(48, 64, 3)
+"""A picture to try a model on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,16 @@ def label_numbers(config: ModelConfig, network: Any, labels: Sequence[str]) -> l
             known = ", ".join(sorted(numbers)[:20])
             raise ModelError(f"model {config.model!r} has no label {label!r}; it has {known}")
     return [numbers[label] for label in labels]
+
+
+def check_numbers(config: ModelConfig, numbers: Callable[[Pixels], Iterable[float]]) -> None:
+    """Tries the model of `config` on a picture: raises ModelError if that fails, or if `numbers` are none."""
+    try:
+        found = list(numbers(PROBE))
+    except Exception as error:  # a processor of another model, a size that does not fit, ...
+        raise ModelError(f"model {config.model!r} fails on a picture: {first_sentence(error)}") from error
+    if not all(map(math.isfinite, found)):
+        raise ModelError(f"model {config.model!r} gives {found} for a picture; its weights are broken")
 
 
 def on_device(inputs: Inputs, device: torch.device) -> dict[str, Tensor]:

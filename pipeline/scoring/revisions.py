@@ -64,5 +64,9 @@ def _hash_of_folder(folder: Path) -> str:
 
 
 def cannot_load(config: ModelConfig, error: Exception) -> ModelError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0].rstrip(".")
-    return ModelError(f"model {config.model!r} cannot be loaded: {reason}")
+    return ModelError(f"model {config.model!r} cannot be loaded: {first_sentence(error)}")
+
+
+def first_sentence(error: Exception) -> str:
+    """Of what may be pages, without its full stop."""
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(". ")[0].rstrip(".")

@@ -6,14 +6,24 @@ length, as SigLIP was trained; so a text's features do not depend on its neighbo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoModel
 
+from pipeline.pixels import Pixels
 from pipeline.scoring.config import SimilarityConfig
-from pipeline.scoring.models import Inputs, ModelError, VisionModel, load_tokenizer, load_vision_model, on_device
+from pipeline.scoring.models import (
+    Inputs,
+    VisionModel,
+    check_numbers,
+    load_tokenizer,
+    load_vision_model,
+    on_device,
+)
+from pipeline.scoring.revisions import ModelError
 
 TOWERS = ("get_image_features", "get_text_features")
 
@@ -28,7 +38,7 @@ class TwoTowers:
 
 
 def open_towers(config: SimilarityConfig, device: torch.device) -> TwoTowers:
-    """Raises ModelError if the model cannot be loaded or has no towers for images and texts."""
+    """Raises ModelError if the model cannot be loaded, has no towers for images and texts, or fails on some."""
     model = load_vision_model(AutoModel, config, device)
     if not all(hasattr(model.network, tower) for tower in TOWERS):
         raise ModelError(
@@ -36,7 +46,15 @@ def open_towers(config: SimilarityConfig, device: torch.device) -> TwoTowers:
             "give one like CLIP"
         )
     most_tokens = model.network.config.text_config.max_position_embeddings
-    return TwoTowers(model=model, tokenizer=load_tokenizer(config), most_tokens=most_tokens)
+    towers = TwoTowers(model=model, tokenizer=load_tokenizer(config), most_tokens=most_tokens)
+    check_numbers(config, partial(_cosine, towers))
+    return towers
+
+
+def _cosine(towers: TwoTowers, picture: Pixels) -> list[float]:
+    """How much `picture` is like a picture."""
+    texts, _ = embed_texts(towers, ["a picture"], 1)
+    return (embed_images(towers, towers.model.prepare([picture])) @ texts.T).flatten().tolist()
 
 
 @torch.inference_mode()

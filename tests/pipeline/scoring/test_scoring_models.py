@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import ViTImageProcessorPil
 
 from pipeline.scoring.config import ClassifierConfig, DetectorConfig, ScoringConfig, SimilarityConfig, measures_of
 from pipeline.scoring.revisions import ModelError, find_revision, pin_models
@@ -92,6 +94,23 @@ def test_a_model_without_a_tokenizer(tiny_model, tmp_path):
     (folder / "tokenizer.json").unlink()
     assert refusal(ScoringConfig(similarity=SimilarityConfig(model=str(folder)))).startswith(
         f"model '{folder}' cannot be loaded: "
+    )
+
+
+@pytest.mark.parametrize("name", ["classifier", "clip"])
+def test_weights_that_are_no_numbers(tiny_model, tmp_path, name):
+    folder = shutil.copytree(tiny_model(name), tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: tensor * float("nan") for name, tensor in weights.items()}, folder / "model.safetensors")
+    similarity = ScoringConfig(similarity=SimilarityConfig(model=str(folder)))
+    config = similarity if name == "clip" else classifier(folder)
+    assert refusal(config) == f"model '{folder}' gives [nan] for a picture; its weights are broken"
+
+
+def test_a_processor_of_another_model(broken):
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(broken)
+    assert refusal(classifier(broken)) == (
+        f"model '{broken}' fails on a picture: Input image size (32*32) doesn't match model (16*16)"
     )
 
 
