@@ -19,10 +19,8 @@ from shards.manifest import Commit
 FUNNEL = "funnel.json"
 """The file of an output that holds its funnel."""
 QUANTITIES = ("documents", "images", "videos", "words")
-STAGES = (
-    *("pages", "pairs", "lines", "paragraphs", "images", "videos", "captions", "documents"),
-    *("duplicates", "pictures", "contamination"),
-)
+PASSES = ("lines", "duplicates", "pictures", "contamination")
+STAGES = ("pages", "pairs", "lines", "paragraphs", "images", "videos", "captions", "documents", *PASSES[1:])
 """In the order in which they come; of an output some of them."""
 
 
@@ -95,6 +93,11 @@ def funnel_json(funnel: Funnel) -> bytes:
     steps = [{"stage": step.stage, "reason": step.reason, **_all(step.lost)} for step in funnel.steps]
     record = {"read": _all(funnel.read), "steps": steps, "kept": _all(funnel.kept)}
     return (json.dumps(record, indent=1) + "\n").encode()
+
+
+def label(stage: str, reason: str) -> str:
+    """What a person calls a step: its reason, with the pass before it where the thing's own rules did not drop it."""
+    return f"{stage}: {reason}" if stage in PASSES else reason
 
 
 def _shares(record: Record) -> Iterator[tuple[Entry | None, Mapping[str, int]]]:

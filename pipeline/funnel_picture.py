@@ -6,7 +6,7 @@ SVG by hand: text and rectangles need no library, and every browser shows them. 
 from collections.abc import Iterator, Mapping
 from html import escape
 
-from pipeline.funnel import QUANTITIES, Funnel
+from pipeline.funnel import QUANTITIES, Funnel, label
 
 PICTURE = "funnel.svg"
 """The file of an output that shows its funnel."""
@@ -33,9 +33,9 @@ def funnel_svg(funnel: Funnel) -> str:
         f'<rect class="ground" width="{width}" height="{height}"/>',
         *(f'<text x="{_left(place)}" y="24" class="strong">{name}</text>' for place, name in enumerate(shown)),
     ]
-    for number, (label, left, lost) in enumerate(rows):
+    for number, (said, left, lost) in enumerate(rows):
         top = TOP + ROW * number
-        parts.append(f'<text x="8" y="{top + 15}">{escape(label)}</text>')
+        parts.append(f'<text x="8" y="{top + 15}">{escape(said)}</text>')
         for place, name in enumerate(shown):
             parts += _bar(_left(place), top, funnel.read[name], left.get(name, 0), lost.get(name, 0))
     return "\n".join([*parts, "</svg>\n"])
@@ -47,7 +47,7 @@ def _rows(funnel: Funnel) -> Iterator[tuple[str, Mapping[str, int], Mapping[str,
     yield "read", dict(left), {}
     for step in funnel.steps:
         left = {name: number - step.lost.get(name, 0) for name, number in left.items()}
-        yield f"{step.stage}: {step.reason}", left, step.lost
+        yield label(step.stage, step.reason), left, step.lost
     yield "kept", left, {}
 
 

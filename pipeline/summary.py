@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.funnel import FUNNEL, QUANTITIES
+from pipeline.funnel import FUNNEL, QUANTITIES, label
 from pipeline.gather import Output
 from pipeline.ledger import PASSING
 from shards.manifest import Manifest
@@ -52,7 +52,7 @@ def _funnel_table(funnel: Mapping[str, Any]) -> Table:
     table.add_row("read", *(f"{funnel['read'][name]:,}" for name in shown))
     for step in funnel["steps"]:
         lost = (f"-{step[name]:,}" if step[name] else "" for name in shown)
-        table.add_row(f"{step['stage']}: {step['reason']}", *lost)
+        table.add_row(label(step["stage"], step["reason"]), *lost)
     table.add_row("kept", *(f"{funnel['kept'][name]:,}" for name in shown))
     return table
 

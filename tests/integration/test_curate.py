@@ -141,7 +141,7 @@ def test_what_leaves_leaves_for_its_reason_and_the_rest_is_kept(dataset, config,
     assert said["german"].entries[1].measures["side"] == 100
     assert curated.manifest.counts == {"documents": 5, "documents_read": 9, "images": 5, "paragraphs": 5}
     shown = capsys.readouterr().out
-    assert "documents: document_media_under" in shown
+    assert "duplicates: document_same_text" in shown
     funnel = json.loads((tmp_path / "out" / "funnel.json").read_text())
     assert (funnel["read"]["documents"], funnel["kept"]["documents"], funnel["kept"]["images"]) == (9, 5, 5)
     assert (tmp_path / "out" / "funnel.svg").exists()

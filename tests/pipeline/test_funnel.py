@@ -116,14 +116,14 @@ def test_the_funnel_of_an_output_is_counted_from_the_ledgers_of_its_commits(tmp_
 
 def test_the_picture_is_xml_with_a_row_a_step_whatever_a_reason_says():
     funnel = funnel_of(
-        Record("a", "k", [image('<script a="b">&'), image(), document()]), Record("b", "l", [document("x")])
+        Record("a", "k", [image('<script a="b">&'), image(), document()]), Record("b", "l", [document("x", "lines")])
     )
     svg = ElementTree.fromstring(funnel_svg(funnel))
     texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
-    assert 'images: image_<script a="b">&' in texts
-    assert [text for text in texts if text in ("read", "kept", "documents: document_x")] == [
+    assert 'image_<script a="b">&' in texts
+    assert [text for text in texts if text in ("read", "kept", "lines: document_x")] == [
         "read",
-        "documents: document_x",
+        "lines: document_x",
         "kept",
     ]
     assert "1 (-1)" in texts
