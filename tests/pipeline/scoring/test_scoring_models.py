@@ -129,6 +129,20 @@ def test_a_name_on_the_hub_that_cannot_be_asked_for(monkeypatch):
     )
 
 
+def test_a_name_on_the_hub_is_pinned_to_the_commit_that_its_branch_has(tiny_model, tmp_path, monkeypatch):
+    commit, repository = "5f1c" * 10, tmp_path / "models--owner--model"
+    shutil.copytree(tiny_model("constant"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    pinned = pin_models(classifier("owner/model"))
+    assert (pinned.classifiers[0].model, pinned.classifiers[0].revision) == ("owner/model", commit)
+    assert len(open_models(pinned, CPU).scorers) == 1
+    (repository / "refs" / "main").unlink()
+    assert open_models(pinned, CPU).config == pinned, "what is pinned needs no branch"
+
+
 def test_a_folder_is_named_by_its_whole_path(broken, monkeypatch):
     monkeypatch.chdir(broken.parent)
     assert pin_models(classifier("broken")) == pin_models(classifier(broken))
