@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pipeline.ledger import Outcome, count, ledger_of, open_ledger, read_ledger
+from pipeline.ledger import Entry, Outcome, count, ledger_of, open_ledger, read_ledger
 from pipeline.retry import documents_of, merge_outcomes, places_to_retry
 from shards.chunk import Tally, write_chunk
 from shards.document import Document
@@ -73,12 +73,25 @@ def do_chunk(output: Location, chunk: Chunk, work: Work, again: bool) -> None:
 def _documents(output: Location, chunk: Chunk, work: Work, before: Commit | None, tally: Tally) -> Iterator[Document]:
     outcomes = work(chunk, tally) if before is None else _outcomes_again(output, chunk, work, before, tally)
     with open_ledger(ledger_of(output, chunk.id, before.generation + 1 if before else 0)) as write:
-        for outcome in outcomes:
+        for outcome in _without_repeats(outcomes):
             write(outcome.record)
             count(outcome.record, tally)
             tally.links.update(outcome.links)
             if outcome.document:
                 yield outcome.document
+
+
+def _without_repeats(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """`outcomes`, but of those that give the same document the first alone gives it."""
+    keys = set[str]()
+    for outcome in outcomes:
+        if outcome.document and outcome.document.key in keys:
+            record = outcome.record
+            record.entries.append(Entry(kind="document", address=record.page, reason="repeated", other=record.key))
+            outcome = replace(outcome, document=None)
+        elif outcome.document:
+            keys.add(outcome.document.key)
+        yield outcome
 
 
 def _outcomes_again(output: Location, chunk: Chunk, work: Work, before: Commit, tally: Tally) -> Iterator[Outcome]:

@@ -32,7 +32,8 @@ def run(command: list[str], site_url: str) -> int:
     module, argv = command[2], [site_url if word == "https://example.org/" else word for word in command[3:]]
     if module in ("pipeline.pairs", "pipeline.web") and "--warc" not in argv:
         argv += LOOPBACK
-    return importlib.import_module(module).main(argv)
+    package = (ROOT / module.replace(".", "/")).is_dir()
+    return importlib.import_module(f"{module}.__main__" if package else module).main(argv)
 
 
 def test_make_knows_the_targets_that_the_readme_names():

@@ -1,14 +1,17 @@
 """A chunk done again: what may pass is asked for once more, what had come stays, and nothing gets worse."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from pipeline.chunks import Chunk, do_chunk
 from pipeline.ledger import Outcome, Record, count, ledger_of, read_ledger, write_ledger
 from pipeline.retry import merge_outcomes, places_to_retry
 from shards.chunk import Tally
 from shards.document import Document, Frame, Media
 from shards.errors import DatasetError
 from shards.location import locate
-from shards.manifest import Commit
+from shards.manifest import Commit, read_commits
 
 FRAME = Frame(data=b"jpeg", format="jpg", width=80, height=70)
 
@@ -73,3 +76,17 @@ def test_the_order_stays_and_only_what_is_better_takes_a_place():
 def test_a_ledger_that_is_not_that_of_the_documents_is_refused():
     with pytest.raises(DatasetError, match="does not name its document stray"):
         list(merge_outcomes([record("a", "", key="a")], iter([document("a"), document("stray")]), iter(())))
+
+
+def test_a_document_that_comes_again_has_a_row_that_says_so(tmp_path):
+    def work(chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+        for page in ("http://x.org/a", "http://x.org/b"):
+            yield Outcome(record=record(page, "", key="k"), document=document("k"))
+
+    location = locate(str(tmp_path))
+    do_chunk(location, Chunk(id="00", items=()), work, again=False)
+    (commit,) = read_commits(location)
+    assert [shard.documents for shard in commit.shards] == [1]
+    assert commit.drops == {"document_repeated": 1}
+    last = list(read_ledger(location, commit))[1].entries[-1]
+    assert (last.kind, last.reason, last.other) == ("document", "repeated", "k")
