@@ -28,7 +28,7 @@ NO_SCORES = DocumentScores()
 class Rules(TextRules):
     """Bounds on measures of text and of images."""
 
-    document: dict[str, Bounds] = field(default_factory=lambda: {"media": Bounds(least=1)})
+    document: dict[str, Bounds] = field(default_factory=lambda: {"media": Bounds(least=1), "words": Bounds(least=1)})
     """Bounds on measures of the document that is left of its paragraphs and media, by measure, in order."""
     image: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     """Bounds on measures of each image, by measure, in order."""

@@ -31,9 +31,15 @@ SCHEMA = pa.schema(
 
 
 def line_rows(document: Document, number: int) -> Iterator[dict[str, object]]:
-    """A row of the evidence for each paragraph of `document`, which has that number; none if it came from no host."""
+    """A row of the evidence for each paragraph of `document`, which has that number; none if it came from no host.
+
+    A caption has none: it is said of its picture, and a list of pairs has the same for many.
+    """
     host = urlsplit(canonical(document.source) or "").netloc
+    captions = [text.caption for text in document.texts for _ in text.text.split("\n\n")]
     for place, paragraph in enumerate(paragraphs_of(document) if host else []):
+        if captions[place]:
+            continue
         line = fingerprint(f"{host}\0{paragraph}".encode("utf-8", "surrogatepass"))
         yield {"line": line, "document": number, "key": document.key, "paragraph": place}
 

@@ -42,6 +42,12 @@ def test_paragraphs_are_numbered_over_all_texts_of_a_document():
     assert [place for _, place, _ in decisions(*pages)] == [2, 2, 2]
 
 
+def test_captions_are_no_boilerplate_and_have_their_place_in_the_count():
+    blocks = (Text(text="A bird.", caption=True), Text(text="Subscribe!"))
+    pages = [Document(key=f"k{number}", source=f"https://a.example/{number}", blocks=blocks) for number in range(3)]
+    assert decisions(*pages) == [("k0", 1, 3), ("k1", 1, 3), ("k2", 1, 3)]
+
+
 @pytest.mark.parametrize("source", ["", "table.parquet#3", "http://[bad"])
 def test_documents_from_no_host_have_no_lines(source):
     document = Document(key="k", source=source, blocks=(Text(text="Subscribe!"),))
