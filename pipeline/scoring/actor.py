@@ -12,7 +12,7 @@ from pipeline.chunks import ATTEMPTS
 from pipeline.pixels import frame_pixels
 from pipeline.scoring.config import ScoringConfig
 from pipeline.scoring.revisions import ModelError
-from pipeline.scoring.scores import ShardToScore, scores_of, write_scores
+from pipeline.scoring.scores import Work, kept_scores, write_scores
 from pipeline.scoring.shard import open_models, score_documents
 from pipeline.tasks import FULL
 from shards.location import Location
@@ -22,9 +22,9 @@ from shards.shard import read_shard
 class ScoringActor:
     """Models, and the shards that are put to them one after the other."""
 
-    def __init__(self, output: Location, config: ScoringConfig, rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, output: Location, config: ScoringConfig, works: Sequence[Work]) -> None:
         device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
-        self._output, self._rows, self._failure = output, rows, ""
+        self._output, self._works, self._failure = output, works, ""
         try:
             self._models = open_models(config, device)
         except ModelError as error:
@@ -34,25 +34,26 @@ class ScoringActor:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         if self._failure:
             return {"failure": self._failure, "counts": {}}
-        work = self._rows[row["id"]]
         try:
-            return {"failure": "", "counts": dict(self._score(work["shard"], work["request"]))}
+            return {"failure": "", "counts": dict(self._score(self._works[row["id"]]))}
         except OSError as error:
             if error.errno not in FULL:
                 raise
             failure = f"output {self._output}: {error.strerror or error}, while scores were written; make room"
             return {"failure": f"{failure} and run the same command again", "counts": {}}
 
-    def _score(self, shard: ShardToScore, request: dict[str, Any]) -> Counter[str]:
+    def _score(self, work: Work) -> Counter[str]:
         counts = Counter[str](images=0, unscored=0, texts=0, texts_cut=0)
-        mark = self._output / ATTEMPTS / f"scores-{shard.id}"
+        mark = self._output / ATTEMPTS / f"scores-{work.shard.id}"
         careful = mark.exists()
         mark.write(b"")
         try:
             with careful_calls() as call:
                 decode = (lambda frame, side: call(frame_pixels, frame, side)) if careful else frame_pixels
-                scores = score_documents(self._models, read_shard(shard.tar), counts, decode)
-                write_scores(scores_of(self._output, shard.id), scores, request, counts)
+                scores = score_documents(self._models, read_shard(work.shard.tar), counts, decode)
+                write_scores(work.scores, scores, work.request, counts)
+            if work.kept:
+                kept_scores(work.kept, work.request).write(work.scores.read())
         finally:
             # Whatever can be raised was survived: only a process that died leaves its mark.
             with suppress(FileNotFoundError):

@@ -80,6 +80,9 @@ class ScoringConfig:
     device: Literal["auto", "cpu"] = "auto"
     """auto takes the cluster's GPUs, a model of each kind on each, where it has any."""
 
+    keep: str = ""
+    """Folder or address in which scores are kept, so that runs with other thresholds need not ask the models again."""
+
     def __post_init__(self) -> None:
         if self.batch < 1:
             raise ValueError(f"scoring.batch is {self.batch}; it must be 1 or greater")

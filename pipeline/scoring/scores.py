@@ -1,5 +1,6 @@
 """Scores of a shard on disk: a row for each number that a model gave to an image, or to an image and a paragraph."""
 
+import hashlib
 import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -39,6 +40,18 @@ class ShardToScore:
     id: str
     tar: Location
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A shard to score, and where the scores go."""
+
+    shard: ShardToScore
+    scores: Location
+    request: Mapping[str, Any]
+    """What the scores depend on: the shard's sha256 and the pinned models, as plain JSON values."""
+    kept: Location | None
+    """The folder in which they are kept for other runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +104,11 @@ class ShardScores:
 def scores_of(output: Location, shard: str) -> Location:
     """Where the scores of the shard with the id `shard` lie."""
     return output / SCORES / f"{shard}.parquet"
+
+
+def kept_scores(folder: Location, request: Mapping[str, Any]) -> Location:
+    """Where scores that answer `request` are kept for other runs."""
+    return folder / f"{hashlib.sha256(_json(request).encode()).hexdigest()}.parquet"
 
 
 def write_scores(

@@ -2,9 +2,9 @@
 
     shards ─► those without scores ─► actors, one on each GPU, or on each CPU but one ─► scores/{shard}.parquet
 
-A file answers a request: the shard's sha256 and the pinned models. So a rerun does what is missing, and another model
-scores all again. An actor that dies is started again; it left a mark at its shard, whose pictures are then decoded in
-a process apart, and one that kills that process is `unscored`.
+A file answers a request: the shard's sha256 and the pinned models. So a rerun does what is missing, another model
+scores all again, and another run finds what is kept. An actor that dies is started again; it left a mark at its
+shard, whose pictures are then decoded in a process apart, and one that kills that process is `unscored`.
 """
 
 import dataclasses
@@ -19,9 +19,10 @@ import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
 from jobs.command import InputError
+from jobs.connect import resolve
 from pipeline.scoring.config import ScoringConfig
 from pipeline.scoring.revisions import ModelError, pin_models
-from pipeline.scoring.scores import ShardToScore, counts_if_answered, scores_of
+from pipeline.scoring.scores import ShardToScore, Work, counts_if_answered, kept_scores, scores_of
 from shards.location import Location
 
 CPU_SHARE = 0.5
@@ -38,15 +39,17 @@ def score_shards(output: Location, shards: Sequence[ShardToScore], config: Scori
     """
     if not config.models:
         return Counter()
-    config = pinned(config)
-    models, counts, rows = dataclasses.asdict(config), Counter[str](), list[dict[str, Any]]()
+    config, kept = pinned(config), resolve("scoring.keep", config.keep) if config.keep else None
+    models, counts, works = _models(config), Counter[str](), list[Work]()
     for shard in shards:
-        request = {"shard": shard.sha256, **models}
-        standing = counts_if_answered(scores_of(output, shard.id), request)
+        work = Work(
+            shard=shard, scores=scores_of(output, shard.id), request={"shard": shard.sha256, **models}, kept=kept
+        )
+        standing = _standing(work)
         if standing is None:
-            rows.append({"shard": shard, "request": request})
+            works.append(work)
         counts.update(standing or {})
-    for done in _run_on_ray(output, rows, config):
+    for done in _run_on_ray(output, works, config):
         if done["failure"]:
             raise InputError(done["failure"])
         counts.update(done["counts"])
@@ -65,8 +68,26 @@ def pinned(config: ScoringConfig) -> ScoringConfig:
         raise InputError(str(error)) from None
 
 
-def _run_on_ray(output: Location, rows: Sequence[dict[str, Any]], config: ScoringConfig) -> list[dict[str, Any]]:
-    if not rows:
+def _models(config: ScoringConfig) -> dict[str, Any]:
+    """What the scores depend on, beside the shard."""
+    fields = dataclasses.asdict(config)
+    return {name: fields[name] for name in ("classifiers", "detectors", "similarity", "batch")}
+
+
+def _standing(work: Work) -> dict[str, int] | None:
+    """What was counted for the scores that stand, or are kept from another run; None if there are none."""
+    counts = counts_if_answered(work.scores, work.request)
+    if counts is not None or work.kept is None:
+        return counts
+    kept = kept_scores(work.kept, work.request)
+    counts = counts_if_answered(kept, work.request)
+    if counts is not None:
+        work.scores.write(kept.read())
+    return counts
+
+
+def _run_on_ray(output: Location, works: Sequence[Work], config: ScoringConfig) -> list[dict[str, Any]]:
+    if not works:
         return []
     # Only now: torch and transformers take seconds to import, and most runs have no model.
     from pipeline.scoring.actor import ScoringActor
@@ -76,10 +97,10 @@ def _run_on_ray(output: Location, rows: Sequence[dict[str, Any]], config: Scorin
     with warnings.catch_warnings():
         # Ray Data starts actors again for ever by default, and 2.60 deprecates the one way to say how often.
         warnings.simplefilter("ignore", RayDeprecationWarning)
-        dataset = ray.data.range(len(rows), override_num_blocks=len(rows)).map(
+        dataset = ray.data.range(len(works), override_num_blocks=len(works)).map(
             actor,
-            fn_constructor_args=(output, config, rows),
-            compute=ray.data.ActorPoolStrategy(size=min(len(rows), pool_size(on_gpus))),
+            fn_constructor_args=(output, config, works),
+            compute=ray.data.ActorPoolStrategy(size=min(len(works), pool_size(on_gpus))),
             num_cpus=CPU_SHARE,
             num_gpus=1 if on_gpus else 0,
             max_restarts=TRIES,

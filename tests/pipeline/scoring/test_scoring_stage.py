@@ -1,6 +1,7 @@
 """Scoring on Ray: a file for each shard, the same on any number of actors, and nothing done twice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -85,6 +86,24 @@ def test_another_model_scores_again_and_says_which_it_was(shards, config, tiny_m
     assert request["shard"] == shards[0].sha256
     assert request["classifiers"][0]["model"] == tiny_model("constant")
     assert request["classifiers"][0]["revision"].startswith("sha256:")
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_scores_are_kept_for_runs_with_other_thresholds(shards, config, tmp_path, monkeypatch):
+    config = replace(config, keep=str(tmp_path / "kept"))
+    one, other = (locate(str(tmp_path / name)) for name in ("one", "other"))
+    counts = score_shards(one, shards, config)
+    assert len(list((tmp_path / "kept").iterdir())) == SHARDS
+    assert not (tmp_path / "one" / "kept").exists()
+
+    works = list[object]()
+    run_on_ray = stage._run_on_ray
+    monkeypatch.setattr(stage, "_run_on_ray", lambda *given: works.extend(given[1]) or run_on_ray(*given))
+    renamed = [replace(shard, id=f"new-{shard.id}") for shard in shards]
+    assert score_shards(other, renamed, config) == counts
+    assert works == [], "nothing is asked of the models again"
+    renamed_files = {name.replace("in-", "new-in-"): data for name, data in files(tmp_path / "one").items()}
+    assert files(tmp_path / "other") == renamed_files
 
 
 @pytest.mark.usefixtures("ray_cluster")
