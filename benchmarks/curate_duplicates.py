@@ -112,7 +112,7 @@ def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MAN
         find_copies(corpus, RULES)
         seconds.append(time.perf_counter() - start)
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
-        dropped.append(len(corpus.dropped(("near_text", "text"))))
+        dropped.append(len(corpus.dropped(("near_text", "same_text"))))
     return {
         "time_growth_10x": round(seconds[1] / seconds[0], 2),
         "growth_seconds": [round(value, 1) for value in seconds],

@@ -44,9 +44,9 @@ class CopyRules:
     def kinds(self) -> frozenset[str]:
         """The kinds of evidence that it takes."""
         wanted = {
-            "address": self.same_address,
-            "text": self.same_text,
-            "image_set": self.same_images,
+            "same_address": self.same_address,
+            "same_text": self.same_text,
+            "same_images": self.same_images,
             "bands": self.near_text is not None,
             "shingles": self.near_text is not None,
             "images": self.image_documents is not None or self.repeated_images,

@@ -80,7 +80,9 @@ class Corpus:
         def run(row: dict[str, Any]) -> None:
             task(row["number"])
 
-        run_tasks(self.evidence, [{"id": str(number), "number": number} for number in range(count)], run)
+        run_tasks(
+            self.evidence, [{"id": f"part {number} of {count}", "number": number} for number in range(count)], run
+        )
 
     def decide(self, stage: str, name: str, decisions: pa.Table) -> None:
         """Writes `decisions` of the pass `stage` as verdicts, and for later passes which documents leave by them."""
@@ -103,9 +105,9 @@ class Corpus:
         """One task: what hangs together by the links `source` of `column`, for `labels`."""
 
         def task(_: int) -> None:
-            links = [read_bucket(self.evidence / source, bucket) for bucket in range(self.buckets)]
             if not self._labels(source).exists():
-                write_table(self._labels(source), label(pa.concat_tables(links).select([column, "first"]), column))
+                links = [read_bucket(self.evidence / source, bucket) for bucket in range(self.buckets)]
+                write_table(self._labels(source), label(pa.concat_tables(links), column))
 
         self.each(task, 1)
 

@@ -25,9 +25,9 @@ from shards.location import Location
 
 BANDS = pa.schema([pa.field("band", pa.uint64(), nullable=False), pa.field("document", pa.int64(), nullable=False)])
 KINDS: dict[str, tuple[pa.Schema, str]] = {
-    "address": (exact.SCHEMA, "fingerprint"),
-    "text": (exact.SCHEMA, "fingerprint"),
-    "image_set": (exact.SCHEMA, "fingerprint"),
+    "same_address": (exact.SCHEMA, "fingerprint"),
+    "same_text": (exact.SCHEMA, "fingerprint"),
+    "same_images": (exact.SCHEMA, "fingerprint"),
     "bands": (BANDS, "band"),
     "shingles": (near.SHINGLES, "document"),
     "images": (pictures.SCHEMA, "content"),
@@ -57,9 +57,11 @@ class Notes:
         """Notes `document`, which has that number."""
         words = exact.words_of("\n".join(text.text for text in document.texts))
         richness = exact.richness(document, len(words))
-        self._fingerprint("address", document, number, exact.address_fingerprint(document), exact.published(document))
-        self._fingerprint("text", document, number, exact.text_fingerprint(words), richness)
-        self._fingerprint("image_set", document, number, exact.image_set_fingerprint(document), richness)
+        self._fingerprint(
+            "same_address", document, number, exact.address_fingerprint(document), exact.published(document)
+        )
+        self._fingerprint("same_text", document, number, exact.text_fingerprint(words), richness)
+        self._fingerprint("same_images", document, number, exact.image_set_fingerprint(document), richness)
         if words and "bands" in self._kinds:
             shingles = near.shingles_of(words)
             self._row("shingles", number, document.key, richness, shingles)

@@ -24,8 +24,8 @@ from shards.location import Location
 
 LINES, DUPLICATES, PICTURES, CONTAMINATION = "lines", "duplicates", "pictures", "contamination"
 """The passes, in order; a folder of verdicts each."""
-EXACT: dict[str, Ties] = {"address": "last", "text": "first", "image_set": "first"}
-"""What may be the same of documents, in order, and which of equal ones stays."""
+EXACT: dict[str, Ties] = {"same_address": "last", "same_text": "first", "same_images": "first"}
+"""The rules on documents that are the same, in order, and which of equally good ones stays."""
 NEAR = "near_text"
 FILES_A_TASK = 500
 """Benchmark images that a task decodes."""
@@ -62,7 +62,7 @@ def find_copies(corpus: Corpus, rules: CopyRules) -> None:
 
 
 def _exact_copies(corpus: Corpus, kind: str, before: Sequence[str], ties: Ties) -> Transform:
-    return lambda rows: exact.find_copies(rows, corpus.dropped(before), f"same_{kind}", ties)
+    return lambda rows: exact.find_copies(rows, corpus.dropped(before), kind, ties)
 
 
 def _find_near(corpus: Corpus, threshold: float) -> None:

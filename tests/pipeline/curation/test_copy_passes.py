@@ -93,7 +93,7 @@ EXPECTED = [
     ("duplicates", 0, "b", -1, "same_text", "b2"),  # fewer pictures
     ("duplicates", 0, "d", -1, "near_text", "d2"),
     ("duplicates", 1, "a2", -1, "same_address", "a"),  # says no date
-    ("duplicates", 1, "c2", -1, "same_image_set", "c"),
+    ("duplicates", 1, "c2", -1, "same_images", "c"),
     ("pictures", 0, "e", 1, "repeated", ""),
     ("pictures", 1, "d2", 1, "documents_over", ""),
     ("pictures", 1, "x", 0, "documents_over", ""),
