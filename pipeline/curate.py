@@ -25,7 +25,8 @@ from pipeline.scoring.stage import ShardToScore, score_shards
 from pipeline.summary import print_summary
 from pipeline.tasks import run_tasks
 from pipeline.text_rules import open_resources
-from shards.dataset import Dataset, open_dataset
+from shards.dataset import Dataset
+from shards.manifest import read_manifest
 
 JOB = "pipeline.curate"
 NOT_IN_DOCUMENTS = ("input", "output")
@@ -64,13 +65,14 @@ class CurateConfig(Rules):
 
 def run(config: CurateConfig) -> None:
     """Curates the datasets, writes the new one, prints the summary."""
-    inputs = [open_dataset(str(resolve("input", uri))) for uri in config.inputs]
+    places = [resolve("input", uri) for uri in config.inputs]
+    inputs = [Dataset(location=place, manifest=read_manifest(place)) for place in places]
     resources = open_resources(config.text)
     kept = without(config, *NOT_IN_DOCUMENTS) | {"inputs": [dataset.manifest.sha256 for dataset in inputs]}
     check_owner(resolve("output", config.output), JOB, kept)
     output = open_output(config.output, JOB, kept)
     chunks = name_chunks(shards_of(inputs))
-    workplace = Workplace(inputs=tuple(dataset.location for dataset in inputs), output=output.location)
+    workplace = Workplace(inputs=tuple(places), output=output.location)
     documents = sum(dataset.manifest.documents for dataset in inputs)
     commits = run_chunks(output, chunks, lambda: prepare(workplace, config, resources, chunks, documents))
     manifest, changed = finish(output, commits)

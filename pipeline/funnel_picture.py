@@ -12,13 +12,15 @@ PICTURE = "funnel.svg"
 """The file of an output that shows its funnel."""
 ROW, TOP = 22, 40
 """Heights of a row and of the head, in pixels."""
-LABEL, COLUMN, GAP = 300, 260, 20
-"""Widths of the names and of a quantity, and the space between two, in pixels."""
+LETTER, COLUMN, GAP = 7.5, 240, 20
+"""Widths of a letter of a name, at most on average, of a quantity, and of the space between two, in pixels."""
 STYLE = """<style>
-text { font: 13px system-ui, sans-serif; fill: #222; }
-.number { font-size: 12px; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
-.strong { font-weight: 600; }
-rect.left { fill: #41688c; } rect.gone { fill: #d9705b; } rect.ground { fill: #fff; }
+.funnel text { font: 13px system-ui, sans-serif; fill: #222; }
+.funnel .number { font-size: 12px; paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+.funnel .strong { font-weight: 600; }
+.funnel .left { fill: #41688c; }
+.funnel .gone { fill: #d9705b; }
+.funnel .ground { fill: #fff; }
 </style>"""
 
 
@@ -26,18 +28,20 @@ def funnel_svg(funnel: Funnel) -> str:
     """What was read, then each step, then what was kept; bars of a quantity are to one scale."""
     shown = [name for name in QUANTITIES if funnel.read[name]] or [QUANTITIES[0]]
     rows = list(_rows(funnel))
-    width, height = LABEL + len(shown) * (COLUMN + GAP), TOP + ROW * len(rows)
+    names = 2 * GAP + round(LETTER * max(len(said) for said, _, _ in rows))
+    lefts = [names + place * (COLUMN + GAP) for place in range(len(shown))]
+    width, height = lefts[-1] + COLUMN + GAP, TOP + ROW * len(rows) + GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="funnel" viewBox="0 0 {width} {height}" width="{width}">',
         STYLE,
         f'<rect class="ground" width="{width}" height="{height}"/>',
-        *(f'<text x="{_left(place)}" y="24" class="strong">{name}</text>' for place, name in enumerate(shown)),
+        *(f'<text x="{left}" y="24" class="strong">{name}</text>' for left, name in zip(lefts, shown, strict=True)),
     ]
     for number, (said, left, lost) in enumerate(rows):
         top = TOP + ROW * number
-        parts.append(f'<text x="8" y="{top + 15}">{escape(said)}</text>')
-        for place, name in enumerate(shown):
-            parts += _bar(_left(place), top, funnel.read[name], left.get(name, 0), lost.get(name, 0))
+        parts.append(f'<text x="{GAP}" y="{top + 15}">{escape(said)}</text>')
+        for x, name in zip(lefts, shown, strict=True):
+            parts += _bar(x, top, funnel.read[name], left.get(name, 0), lost.get(name, 0))
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -49,10 +53,6 @@ def _rows(funnel: Funnel) -> Iterator[tuple[str, Mapping[str, int], Mapping[str,
         left = {name: number - step.lost.get(name, 0) for name, number in left.items()}
         yield label(step.stage, step.reason), left, step.lost
     yield "kept", left, {}
-
-
-def _left(place: int) -> int:
-    return LABEL + place * (COLUMN + GAP)
 
 
 def _bar(x: int, top: int, whole: int, left: int, lost: int) -> list[str]:

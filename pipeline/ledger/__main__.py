@@ -141,7 +141,7 @@ def rules_of(config: Mapping[str, Any]) -> dict[str, dict[str, Bounds]]:
     sections = {section: config.get(section) or {} for section in SECTIONS}
     sections["image"] = sections["image"].get("rules", sections["image"])
     return {
-        section: {name: Bounds(least=bounds["least"], most=bounds["most"]) for name, bounds in rules.items()}
+        section: {name: Bounds(**bounds) for name, bounds in rules.items() if isinstance(bounds, dict)}
         for section, rules in sections.items()
     }
 

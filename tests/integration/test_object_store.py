@@ -37,8 +37,14 @@ def bucket(monkeypatch) -> Generator[fs.FileSystem]:
 
 
 def run_web(archives: str, output: str) -> str:
-    command = [sys.executable, "-m", "pipeline.web", "--warc", archives, "--output", output]
-    job = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=240)
+    return run("pipeline.web", "--warc", archives, "--output", output)
+
+
+def run(*command: str) -> str:
+    """What `python -m` and these words print."""
+    job = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=240
+    )
     assert job.returncode == 0, job.stdout + job.stderr
     return job.stdout
 
@@ -52,3 +58,16 @@ def test_archives_and_shards_in_a_bucket_are_those_of_a_disk(bucket, material, t
     assert len(list(in_bucket.documents())) == 2
     assert in_bucket.manifest.counts == on_disk.manifest.counts
     assert "nothing was changed" in run_web("s3://crawls/in/*.warc.gz", "s3://crawls/out")
+
+
+def test_a_set_in_a_bucket_is_curated_as_one_on_a_disk(bucket, material, tmp_path):
+    run_web(str(material / "warc" / ARCHIVE), str(tmp_path / "disk"))
+    fs.copy_files(str(tmp_path / "disk"), "crawls/in", destination_filesystem=bucket)
+    rules = ["--config", "recipes/curate/copies.yaml", "--document.words.least", "400"]
+    run("pipeline.curate", *rules, "--input", str(tmp_path / "disk"), "--output", str(tmp_path / "curated"))
+    run("pipeline.curate", *rules, "--input", "s3://crawls/in", "--output", "s3://crawls/curated")
+    on_disk, in_bucket = open_dataset(str(tmp_path / "curated")), open_dataset("s3://crawls/curated")
+    assert in_bucket.manifest == on_disk.manifest
+    assert in_bucket.manifest.counts["documents_read"] == 2
+    assert list(in_bucket.documents()) == list(on_disk.documents())
+    assert "words_under" in run("pipeline.ledger", "s3://crawls/curated")
