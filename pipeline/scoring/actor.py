@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.careful import careful_calls
 from pipeline.chunks import ATTEMPTS
@@ -25,6 +26,7 @@ class ScoringActor:
     def __init__(self, output: Location, config: ScoringConfig, works: Sequence[Work]) -> None:
         device = torch.device("cuda" if config.device == "auto" and torch.cuda.is_available() else "cpu")
         self._output, self._works, self._failure = output, works, ""
+        disable_progress_bar()  # of loading, in each actor's log
         try:
             self._models = open_models(config, device)
         except ModelError as error:
