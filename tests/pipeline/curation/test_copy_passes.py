@@ -117,6 +117,17 @@ def test_verdicts_do_not_depend_on_how_many_tasks_there_are_and_a_rerun_changes_
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == written
 
 
+def test_a_run_that_was_killed_goes_on_to_the_same_files(tmp_path):
+    found = corpus(tmp_path, *shards())
+    find_copies(found, RULES)
+    whole = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    in_time = sorted(whole, key=lambda path: path.stat().st_mtime_ns)
+    for path in in_time[len(in_time) // 3 :]:
+        path.unlink()
+    find_copies(found, RULES)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == whole
+
+
 def test_lines_of_a_host_leave(tmp_path):
     pages = [page(key, f"{words(number)}\n\nSubscribe now") for number, key in enumerate("abc")]
     found = corpus(tmp_path, pages[:1], [None, *pages[1:]])
