@@ -79,6 +79,7 @@ def _documents(output: Location, chunk: Chunk, work: Work, before: Commit | None
             tally.links.update(outcome.links)
             if outcome.document:
                 yield outcome.document
+            yield from outcome.more
 
 
 def _without_repeats(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

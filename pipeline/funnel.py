@@ -102,7 +102,7 @@ def label(stage: str, reason: str) -> str:
 
 def _shares(record: Record) -> Iterator[tuple[Entry | None, Mapping[str, int]]]:
     """The parts of what `record` names, each with the entry for whose reason it leaves, or None if it stays."""
-    rest = Counter(documents=1)
+    rest = Counter(documents=max(1, record.documents))
     for entry in record.entries:
         amounts = _amounts(entry)
         if entry.reason and amounts:

@@ -1,6 +1,8 @@
 """A chunk done again: what had come whole stays as it is, what may pass another time is asked for once more."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from pipeline.ledger import Outcome, Record
 from shards.document import Document
@@ -25,10 +27,11 @@ def merge_outcomes(
     """
     upcoming = next(documents, None)
     for record in records:
-        held = None
+        held = Outcome(record=record)
         if upcoming is not None and upcoming.key == record.key:
-            held, upcoming = upcoming, next(documents, None)
-        yield _better(record, held, next(fresh)) if record.may_pass else Outcome(record=record, document=held)
+            more = tuple(itertools.islice(documents, record.documents - 1))
+            held, upcoming = Outcome(record=record, document=upcoming, more=more), next(documents, None)
+        yield _better(held, next(fresh)) if record.may_pass else held
     if upcoming is not None:
         raise DatasetError(f"the ledger of a chunk does not name its document {upcoming.key} of {upcoming.source}")
     # Asked for what is not there, so that the work comes to its end and keeps what it keeps.
@@ -42,7 +45,7 @@ def documents_of(output: Location, commit: Commit) -> Iterator[Document]:
         yield from read_shard(output / f"{shard.name}.tar")
 
 
-def _better(record: Record, held: Document | None, fresh: Outcome) -> Outcome:
-    if held is None or (fresh.document and len(fresh.document.media) >= len(held.media)):
+def _better(held: Outcome, fresh: Outcome) -> Outcome:
+    if held.document is None or (fresh.document and len(fresh.document.media) >= len(held.document.media)):
         return fresh
-    return Outcome(record=record, document=held, links=fresh.links)
+    return replace(held, links=fresh.links)

@@ -47,7 +47,7 @@ class Record:
     page: str
     """The address that was asked for: of the page, or of the pair's image; of a document, its source."""
     key: str = ""
-    """Of the document that came of it; empty if none did."""
+    """Of the document that came of it, or the first of several; empty if none did."""
     entries: list[Entry] = field(default_factory=list[Entry])
 
     def keep(self, kind: str, address: str = "") -> None:
@@ -61,6 +61,11 @@ class Record:
         """Whether something of it failed in a way that may not hold another time."""
         return any(entry.reason in PASSING for entry in self.entries)
 
+    @property
+    def documents(self) -> int:
+        """How many documents came of it; several have an entry each."""
+        return max(1, self.kept("document")) if self.key else 0
+
     def kept(self, kind: str) -> int:
         return sum(entry.kind == kind and not entry.reason for entry in self.entries)
 
@@ -71,6 +76,8 @@ class Outcome:
 
     record: Record
     document: Document | None = None
+    more: tuple[Document, ...] = ()
+    """Further documents of it, as of a video that has one for each clip."""
     links: frozenset[str] = frozenset()
     """Addresses to follow."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.chunks import Chunk, do_chunk
-from pipeline.ledger import Outcome, Record, count, ledger_of, read_ledger, write_ledger
+from pipeline.ledger import Entry, Outcome, Record, count, ledger_of, read_ledger, write_ledger
 from pipeline.retry import merge_outcomes, places_to_retry
 from shards.chunk import Tally
 from shards.document import Document, Frame, Media
@@ -71,6 +71,17 @@ def test_the_order_stays_and_only_what_is_better_takes_a_place():
         ("last", 1),
     ]
     assert [outcome.record for outcome in merged][2] == before[2]
+
+
+def test_several_documents_of_one_thing_stay_together():
+    several = record("film", "", key="one")
+    several.entries += [Entry(kind="document", address=f"film#{number}") for number in range(3)]
+    before = [several, record("late", "timeout"), record("last", "", key="last")]
+    held = [document(name) for name in ("one", "two", "three", "last")]
+    fresh = Outcome(record=record("late", "", key="a"), document=document("a"), more=(document("b"),))
+    merged = list(merge_outcomes(before, iter(held), iter([fresh])))
+    found = [each.key for outcome in merged for each in (outcome.document, *outcome.more) if each]
+    assert found == ["one", "two", "three", "a", "b", "last"]
 
 
 def test_a_ledger_that_is_not_that_of_the_documents_is_refused():
