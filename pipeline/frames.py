@@ -1,19 +1,15 @@
 """A video file becomes the frames that are shown at 0, 1, 2, ... seconds, decoded where it can harm nothing.
 
-Every file is decoded by a child process of its own, `python -m pipeline.decoding`, with a deadline and a memory
+Every file is decoded by a child process of its own, `pipeline.decoding.sampling`, with a deadline and a memory
 bound, and only if its first bytes are those of a container in `CONTAINERS`: playlists and scripts, which make a
 decoder open other files, never reach one.
 """
 
 import importlib.util
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
+from pipeline.decoding.confinement import run_child
 from pipeline.decoding.protocol import REASONS, Answer, Decoder, Reason, Request, VideoError, read_answer
 from shards.document import Frame
 
@@ -21,7 +17,6 @@ __all__ = ["REASONS", "Decoder", "Reason", "SampledVideo", "VideoError", "availa
 
 HEAD_BYTES = 600  # three packets of a transport stream
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free")
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +97,10 @@ def sample_video(
 
 
 def _ask_child(request: Request) -> Answer:
-    try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "pipeline.decoding", request.to_json()],
-            env=_child_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=request.deadline_seconds,
-        )
-    except subprocess.TimeoutExpired:
-        raise _late(request) from None
-    if child.returncode == -signal.SIGALRM:  # its own alarm may ring first
-        raise _late(request)
+    child = run_child("pipeline.decoding.sampling", request.to_json(), request.deadline_seconds)
+    if child is None:
+        sentence = f"{request.path} was not decoded within {request.deadline_seconds} s"
+        raise VideoError("deadline", sentence)
     try:
         if child.returncode != 0:
             raise ValueError(f"the child ended with status {child.returncode}")
@@ -123,16 +110,6 @@ def _ask_child(request: Request) -> Answer:
     except (ValueError, KeyError, TypeError) as error:
         last_words = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise VideoError("decoder_crashed", f"{request.path}: {error}; it said {last_words!r}") from error
-
-
-def _child_environment() -> dict[str, str]:
-    """Finds our packages wherever the job was started, and keeps glibc from mapping 64 MiB for each thread."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    return os.environ | {"PYTHONPATH": path, "MALLOC_ARENA_MAX": "2"}
-
-
-def _late(request: Request) -> VideoError:
-    return VideoError("deadline", f"{request.path} was not decoded within {request.deadline_seconds} s")
 
 
 def _sampled(answer: Answer) -> SampledVideo:

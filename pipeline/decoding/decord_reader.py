@@ -10,7 +10,7 @@ from av.container import InputContainer
 from PIL import Image
 
 from pipeline.decoding.picture import fitted_size
-from pipeline.decoding.pyav_reader import THREADS, PyAVReader
+from pipeline.decoding.pyav_reader import PyAVReader
 from pipeline.decoding.reader import Break, Reader
 from pipeline.decoding.timeline import Timed
 
@@ -25,7 +25,7 @@ def open_decord(file: IO[bytes], container: InputContainer, stream: av.VideoStre
     position = file.tell()  # where `container` goes on reading, if PyAV is the one that will
     file.seek(0)
     try:
-        video = decord.VideoReader(file, num_threads=THREADS)
+        video = decord.VideoReader(file, num_threads=1)
         times = video.get_frame_timestamp(range(len(video))).tolist()
     except (decord.DECORDError, RuntimeError):
         return PyAVReader(container, stream, short_side)

@@ -128,7 +128,7 @@ def test_videos_without_subtitles(material):
 
 def test_a_child_that_is_late_or_dies_costs_the_subtitles_alone(material, monkeypatch, tmp_path):
     path = str(material / "videos" / "webvtt.mkv")
-    late = read_embedded(path, language="", deadline_seconds=0.01, memory_bytes=1 << 30)
+    late = read_embedded(path, language="", deadline_seconds=1e-6, memory_bytes=1 << 30)
     assert late.reason == "subtitles_deadline"
     starved = read_embedded(path, language="", deadline_seconds=60, memory_bytes=1 << 20)
     assert starved.reason in ("subtitles_crashed", "damaged_container")

@@ -50,15 +50,20 @@ def encode(path: Path, *, codec: str = "mpeg4", side: int = 64, frames: int = 60
     return path
 
 
+def decoding_children() -> list[psutil.Process]:
+    """The forks that decode, behind this process's fork servers."""
+    servers = [child for child in psutil.Process().children() if "pipeline.decoding.fork_server" in child.cmdline()]
+    return [child for server in servers for child in server.children()]
+
+
 def signal_the_child(number: int) -> threading.Thread:
-    """Sends the signal to the next decoding child of this process, once it runs our program."""
+    """Sends the signal to the next decoding child of this process."""
 
     def send() -> None:
         while True:
-            for child in psutil.Process().children():
+            for child in decoding_children():
                 try:
-                    if "pipeline.decoding" in child.cmdline():
-                        return child.send_signal(number)
+                    return child.send_signal(number)
                 except (psutil.NoSuchProcess, psutil.ZombieProcess):
                     continue
 
@@ -80,7 +85,7 @@ def test_a_child_that_hangs_is_killed(tmp_path: Path):
     thread = signal_the_child(signal.SIGSTOP)
     assert refused(path, deadline_seconds=1.5).reason == "deadline"
     thread.join()
-    assert not [c for c in psutil.Process().children() if "pipeline.decoding" in c.cmdline()]
+    assert not decoding_children()
 
 
 def test_a_child_ends_without_its_parent(tmp_path: Path):
@@ -104,7 +109,7 @@ def child_command(path: Path, *, container: str, deadline_seconds: float = 30) -
         deadline_seconds=deadline_seconds,
         memory_bytes=1 << 30,
     )
-    return [sys.executable, "-m", "pipeline.decoding", request.to_json()]
+    return [sys.executable, "-m", "pipeline.decoding.sampling", request.to_json()]
 
 
 def test_a_bomb(tmp_path: Path):

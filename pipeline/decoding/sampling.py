@@ -1,61 +1,30 @@
 """Samples one video: the child of `pipeline.frames`, in which native code may crash, hang or eat memory."""
 
-import importlib
 import itertools
 import os
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import IO, Any
 
-import av
-from av.container import InputContainer
 from PIL import Image
 
+from pipeline.decoding.confinement import confine
 from pipeline.decoding.picture import jpeg_bytes
 from pipeline.decoding.protocol import Answer, Decoder, Picture, Request, VideoError, write_answer, write_refusal
 from pipeline.decoding.pyav_reader import PyAVReader, open_container, video_stream
 from pipeline.decoding.reader import Break, Reader
+from pipeline.decoding.skipping_reader import SkippingReader, Unplanned
 from pipeline.decoding.timeline import count_instants, shown_at
 
-OpenReader = Callable[[IO[bytes], InputContainer, av.VideoStream, int], Reader[Any]]
+Image.preinit()  # or Pillow would when it is first needed, by when no file can be opened any more
 
 
-def open_pyav(file: IO[bytes], container: InputContainer, stream: av.VideoStream, short_side: int) -> Reader[Any]:
-    """`container` reads `file` itself."""
-    return PyAVReader(container, stream, short_side)
-
-
-def opener(decoder: Decoder) -> OpenReader:
-    """decord is imported only if it is asked for."""
-    if decoder == "pyav":
-        return open_pyav
-    from pipeline.decoding.decord_reader import open_decord
-
-    return open_decord
-
-
-def import_late_modules() -> None:
-    """What the libraries import when it is first needed, by when no file can be opened any more."""
-    Image.preinit()
-    for module in ("codeccontext", "stream", "subtitle"):
-        importlib.import_module(f"av.subtitles.{module}")
-
-
-def confine(request: Request) -> None:
-    """Bounds memory and time, and forbids to open files and sockets: what a container refers to stays closed.
-
-    Called once the libraries are imported and the video is open. The alarm is for a child whose parent was killed.
-    """
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    bound = request.memory_bytes if most == resource.RLIM_INFINITY else min(request.memory_bytes, most)
-    resource.setrlimit(resource.RLIMIT_AS, (bound, most))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.setitimer(signal.ITIMER_REAL, request.deadline_seconds)
+def rate_of(request: Request) -> Fraction:
+    """0.1 is meant as 1/10, not as its nearest double."""
+    return Fraction(str(request.frames_per_second))
 
 
 def encoded(image: Image.Image, instant: Fraction) -> Picture:
@@ -64,11 +33,10 @@ def encoded(image: Image.Image, instant: Fraction) -> Picture:
 
 def sample(reader: Reader[Any], request: Request) -> Answer:
     """The pictures at the instants asked for; raises VideoError if there is none."""
-    frames_per_second = Fraction(str(request.frames_per_second))  # 0.1 is meant as 1/10, not as its nearest double
     pictures: list[Picture] = []
     previous = None
     try:
-        shown = shown_at(reader.timeline(), frames_per_second)
+        shown = shown_at(reader.timeline(), rate_of(request))
         for instant, item in itertools.islice(shown, request.max_frames):
             if pictures and item == previous:
                 pictures.append(replace(pictures[-1], seconds=float(instant)))
@@ -80,26 +48,54 @@ def sample(reader: Reader[Any], request: Request) -> Answer:
     if not pictures:
         raise VideoError("no_frames", f"no frame could be decoded: {reader.broken or 'there are none'}")
     duration = reader.duration()
-    omitted = 0 if len(pictures) < request.max_frames else count_instants(duration, frames_per_second) - len(pictures)
+    omitted = 0 if len(pictures) < request.max_frames else count_instants(duration, rate_of(request)) - len(pictures)
     return Answer(pictures=tuple(pictures), duration=float(duration), omitted=omitted, broken=reader.broken)
 
 
-def answer(request: Request, file: IO[bytes], open_reader: OpenReader) -> Answer:
+def sample_needed(file: IO[bytes], request: Request) -> Answer:
+    """Decodes what the instants need. Raises Unplanned where only decoding everything says what is shown when."""
     with open_container(file, request.container) as container:
         stream = video_stream(container)
-        return sample(open_reader(file, container, stream, request.short_side), request)
+        reader = SkippingReader(container, stream, request.short_side, rate_of(request), request.max_frames)
+        return sample(reader, request)
+
+
+def sample_everything(file: IO[bytes], request: Request) -> Answer:
+    """Decodes every frame in order."""
+    with open_container(file, request.container) as container:
+        return sample(PyAVReader(container, video_stream(container), request.short_side), request)
+
+
+def sample_by_pyav(file: IO[bytes], request: Request) -> Answer:
+    try:
+        return sample_needed(file, request)
+    except Unplanned:
+        file.seek(0)
+        return sample_everything(file, request)
+
+
+def sampler_of(decoder: Decoder) -> Callable[[IO[bytes], Request], Answer]:
+    """decord is imported only if it is asked for, and before the child is confined."""
+    if decoder == "pyav":
+        return sample_by_pyav
+    from pipeline.decoding.decord_reader import open_decord
+
+    def sample_by_decord(file: IO[bytes], request: Request) -> Answer:
+        with open_container(file, request.container) as container:
+            return sample(open_decord(file, container, video_stream(container), request.short_side), request)
+
+    return sample_by_decord
 
 
 def main() -> None:
     request = Request.from_json(sys.argv[1])
     said = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what native code prints is no part of the answer
-    open_reader = opener(request.decoder)
-    import_late_modules()
+    sampler = sampler_of(request.decoder)
     with open(request.path, "rb", buffering=0) as file, said:
-        confine(request)
+        confine(request.memory_bytes, request.deadline_seconds)
         try:
-            write_answer(said, answer(request, file, open_reader))
+            write_answer(said, sampler(file, request))
         except VideoError as error:
             write_refusal(said, error)
         except MemoryError:
