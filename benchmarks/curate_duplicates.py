@@ -8,14 +8,17 @@ edited copies of real texts whose similarities are spread evenly from 0.5 to 1. 
 import json
 import random
 import resource
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasketch import MinHash
@@ -102,28 +105,56 @@ def found_pairs(documents: Sequence[Words], folder: Location) -> set[tuple[int, 
 
 
 def growth_figures(material: Path, folder: Path, few: int = FEW, many: int = MANY) -> dict[str, Any]:
-    """How many times as long `many` documents take as `few`; the driver's peak memory, and how many were dropped."""
+    """How many times as long `many` documents take as `few`; peaks of memory, and how many documents were dropped."""
     pieces = passages(real_words(material), PIECE)
     find_copies(_corpus(pieces, SHARD, folder / "first"), RULES)  # workers start, and import what they need
-    seconds, peaks, dropped = list[float](), list[float](), list[int]()
+    seconds, driver, together, dropped = list[float](), list[int](), list[int](), list[int]()
     for number in (few, many):
         corpus = _corpus(pieces, number, folder / str(number))
         start = time.perf_counter()
-        find_copies(corpus, RULES)
+        with _watching_memory() as memory:
+            find_copies(corpus, RULES)
         seconds.append(time.perf_counter() - start)
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
+        driver.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+        together.append(max(memory, default=0))
         dropped.append(len(corpus.dropped(("near_text", "same_text"))))
     return {
         "time_growth_10x": round(seconds[1] / seconds[0], 2),
         "growth_seconds": [round(value, 1) for value in seconds],
-        "driver_peak_mb": [round(value) for value in peaks],
+        "growth_driver_peak_mb": driver,
+        "growth_all_processes_peak_mb": together,
         "growth_documents_dropped": dropped,
     }
 
 
+@contextmanager
+def _watching_memory() -> Generator[list[int]]:
+    """The megabytes that this process and all that it started have for themselves, once a second."""
+    sizes, ended = list[int](), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            sizes.append(sum(map(_own_bytes, [psutil.Process(), *psutil.Process().children(recursive=True)])) // 10**6)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    try:
+        return process.memory_full_info().uss
+    except psutil.Error:
+        return 0
+
+
 def _corpus(pieces: Sequence[Words], documents: int, folder: Path) -> Corpus:
-    """So many documents made of `pieces`, in shards whose texts lie in Parquet files: making them is not timed."""
-    shards = tuple(f"{number:04d}" for number in range(documents // SHARD))
+    """So many documents, in whole shards, made of `pieces`; their texts lie in files: making them is not timed."""
+    shards = tuple(f"{number:04d}" for number in range(-(-documents // SHARD)))
     folder.mkdir(parents=True)
     for number, name in enumerate(shards):
         pq.write_table(pa.table({"text": list(_texts(pieces, seed=number))}), folder / f"{name}.parquet")

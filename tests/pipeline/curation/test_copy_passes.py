@@ -128,6 +128,13 @@ def test_a_run_that_was_killed_goes_on_to_the_same_files(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == whole
 
 
+def test_shards_of_which_nothing_is_left_are_no_error(tmp_path):
+    found = corpus(tmp_path, [], [None, None])
+    find_repeated_lines(found)
+    find_copies(found, RULES)
+    assert verdicts(found) == []
+
+
 def test_lines_of_a_host_leave(tmp_path):
     pages = [page(key, f"{words(number)}\n\nSubscribe now") for number, key in enumerate("abc")]
     found = corpus(tmp_path, pages[:1], [None, *pages[1:]])
