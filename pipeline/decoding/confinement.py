@@ -1,4 +1,4 @@
-"""How strangers' containers are opened: in a child process with a deadline and a memory bound, and nothing else to open.
+"""How strangers' containers are opened: by a child with a deadline and a memory bound, which opens nothing else.
 
     run_child ──► fork server (one for each caller at a time, libraries imported) ──► a fork of it for each file
         ▲                                                                                    │

@@ -48,9 +48,7 @@ def classifier(codec: str, intra_only: bool, extradata: bytes) -> Classifier | N
     """For packets of the codec with FFmpeg's name `codec`; None for one of which too little is known here."""
     if intra_only:
         return lambda data: ALONE
-    records = (
-        extradata[:1] == b"\1"
-    )  # avcC and hvcC (ISO 14496-15) name the size of lengths; else there are start codes
+    records = extradata[:1] == b"\1"  # of ISO 14496-15, in which units follow their lengths
     if codec == "h264":
         size = (extradata[4] & 3) + 1 if records and len(extradata) > 4 else 0
         return lambda data: nature_in_h264([unit[0] for unit in unit_headers(data, size)])
@@ -85,7 +83,7 @@ def nature_in_h264(headers: Sequence[int]) -> Nature:
 
 
 def nature_in_hevc(headers: Sequence[tuple[int, int]]) -> Nature:
-    """By the first two bytes of each unit (H.265, 7.3.1.2): its type in six bits, its temporal layer in the last three."""
+    """By the first two bytes of each unit (H.265, 7.3.1.2): six bits of its type, its layer in the last three."""
     types = [first >> 1 & 63 for first, _ in headers]
     slices = [kind for kind in types if kind in HEVC_SLICES]
     if not slices:

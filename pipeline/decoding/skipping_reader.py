@@ -2,9 +2,9 @@
 
     packets ──► their stamps ──► which frames are shown at the instants ──► the packets that these need ──► decoded
 
-The frames are those of `PyAVReader`, bit for bit, since only what no wanted frame refers to is left out. Whatever is out of
-the ordinary (stamps that are missing or twice there, damage, frames that do not come) is left to that reader. Damage
-in packets that no wanted frame needs is not seen.
+The frames are those of `PyAVReader`, bit for bit, since only what no wanted frame refers to is left out. Whatever is
+out of the ordinary (stamps that are missing or twice there, damage, frames that do not come) is left to that reader.
+Damage in packets that no wanted frame needs is not seen.
 """
 
 import itertools
