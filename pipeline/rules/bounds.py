@@ -48,7 +48,9 @@ def check_rules(field: str, rules: Mapping[str, Bounds], known: Mapping[str, Mea
             if value is not None and not least <= value <= most:
                 raise ValueError(f"{field}.{name}.{end} is {value:g}; it must be from {least:g} to {most:g}")
         if bounds.least is not None and bounds.most is not None and bounds.least > bounds.most:
-            raise ValueError(f"{field}.{name}.least is {bounds.least:g}, more than {field}.{name}.most, {bounds.most:g}")
+            raise ValueError(
+                f"{field}.{name}.least is {bounds.least:g}, more than {field}.{name}.most, {bounds.most:g}"
+            )
 
 
 def refusal(measures: Mapping[str, float], rules: Mapping[str, Bounds]) -> Refusal | None:
