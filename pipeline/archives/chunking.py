@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from tempfile import NamedTemporaryFile
 from typing import IO, cast
@@ -55,7 +56,7 @@ class OpenArchive:
 
 
 def find_archives(patterns: str) -> list[str]:
-    """The archives that `patterns`, parted by commas, name; `*` stands for any part of a file's name.
+    """The archives that `patterns`, parted by commas, name; `*`, `?` and `[...]` stand for parts of a file's name.
 
     On a web server, which does not list its files, a pattern is an address. Raises InputError for one that names none.
     """
@@ -67,12 +68,11 @@ def find_archives(patterns: str) -> list[str]:
 def _find(pattern: str) -> list[str]:
     location = resolve("warc", pattern)
     folder, _, name = location.path.rpartition("/")
-    before, star, after = name.partition("*")
-    if star:
-        files = Location(filesystem=location.filesystem, path=folder).files()
-        names = [file for file in files if file.startswith(before) and file.endswith(after)]
+    if location.exists():
+        names = [name]
     else:
-        names = [name] if location.exists() else []
+        files = Location(filesystem=location.filesystem, path=folder).files()
+        names = [file for file in files if fnmatchcase(file, name)]
     if not names:
         raise InputError(f"warc {location} names no file")
     return [str(Location(filesystem=location.filesystem, path=f"{folder}/{name}")) for name in names]

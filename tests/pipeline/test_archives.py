@@ -53,6 +53,7 @@ def test_archives_are_found_by_a_star_and_in_order(tmp_path):
     assert find_archives(f"{tmp_path}/*.warc.gz") == everything
     assert find_archives(f"https://a.org/x.warc.gz, {tmp_path}/b*") == ["https://a.org/x.warc.gz", everything[1]]
     assert find_archives(f"{tmp_path}/b*, {tmp_path}/*.warc.gz") == everything[::-1]
+    assert find_archives(f"{tmp_path}/*.w?rc*") == everything
     with pytest.raises(InputError, match="names no file"):
         find_archives(f"{tmp_path}/*.arc")
 
