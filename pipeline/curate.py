@@ -29,6 +29,8 @@ from shards.dataset import Dataset
 from shards.manifest import read_manifest
 
 JOB = "pipeline.curate"
+BENCHMARKS = ("benchmark_image", "benchmark_text")
+"""Reasons of what leaves because models are judged by it."""
 NOT_IN_DOCUMENTS = ("input", "output")
 """Settings that may change from run to run: the documents that stand do not depend on them."""
 
@@ -77,6 +79,9 @@ def run(config: CurateConfig) -> None:
     commits = run_chunks(output, chunks, lambda: prepare(workplace, config, resources, chunks, documents))
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
+    for reason in BENCHMARKS:
+        if any(name.endswith(reason) for name in manifest.drops):
+            print(f"Named, with what it is a copy of: python -m pipeline.ledger {output.location} --reason {reason}")
 
 
 def prepare(

@@ -291,3 +291,18 @@ def test_what_can_be_told_only_in_the_run_is_refused_in_a_sentence(tmp_path, cap
     capsys.readouterr()
     assert curate.main([*argv, str(tmp_path / "c"), "--image.aspect.most", "2"]) == 2
     assert "was begun with another image" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_resembles_a_benchmark_leaves_and_is_named(dataset, tmp_path, capsys):
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "test-1.jpg").write_bytes(image(2).frames[0].data)
+    out = str(tmp_path / "out")
+    flags = ["--copies.benchmark_images", str(tmp_path / "benchmark")]
+    assert curate.main(["--input", str(dataset), "--output", out, *flags]) == 0
+    assert f"python -m pipeline.ledger {out} --reason benchmark_image" in capsys.readouterr().out
+    assert {name for name, record in records(tmp_path / "out").items() if reasons(record)} == {"german"}
+    assert ask_ledger([out, "--reason", "benchmark_image"]) == 0
+    assert "image 0 https://x.org/2.jpg: dropped: benchmark_image (contamination)" in capsys.readouterr().out
+    assert ask_ledger([out, "--reason", "benchmark_image", "--limit", "1"]) == 0
+    assert "a copy of test-1.jpg" in capsys.readouterr().out
