@@ -5,42 +5,36 @@ input ─► tables of pairs ─► counts over all of them ─► chunks: capti
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 from jobs.command import run_command
 from jobs.connect import resolve
-from pipeline.addresses import canonical
-from pipeline.assemble import image_entry
 from pipeline.caption_lengths import print_lengths
 from pipeline.chunks import Chunk, Work, name_chunks
-from pipeline.crawl import Tools, in_order, on_a_loop, open_tools
 from pipeline.curation import pair_counts
 from pipeline.curation.pair_counts import PairCounts, count_pairs
-from pipeline.door import Door
-from pipeline.fetching.opt_out import NOBODY, OptOut, WithoutOptedOut, read_opt_out
+from pipeline.fetching.opt_out import NOBODY, read_opt_out
 from pipeline.gather import WORK, finish, open_output, run_chunks, without
-from pipeline.images import ImageConfig, NoPicture, Picture, fetch_picture
+from pipeline.images import ImageConfig
+from pipeline.img2dataset_engine import Downloads, Img2datasetOptions
 from pipeline.inputs.pair_lists import Columns
-from pipeline.inputs.pair_sets import HeldPictures
-from pipeline.inputs.pair_sources import Source, check_columns, find_sources, table_of, write_tables
-from pipeline.inputs.pair_table import Captions, Pair, Run, read_pairs
-from pipeline.ledger import Entry, Outcome, Record
+from pipeline.inputs.pair_sources import check_columns, find_sources, write_tables
+from pipeline.inputs.pair_table import Captions, Run
 from pipeline.network import NetworkConfig, OpenNetwork, closed_network, network_when_needed
+from pipeline.pair_downloads import download_pairs
+from pipeline.pair_work import PairRules, Workplace, gather_pairs
 from pipeline.rules import caption as caption_rules
 from pipeline.rules.bounds import Bounds, check_rules
 from pipeline.summary import print_estimate, print_summary
-from pipeline.text_rules import held
-from shards.chunk import Tally
-from shards.document import Document, Media, Text, document_key
 from shards.location import Location
+from shards.manifest import read_commits
 
-WINDOW = 256
-"""Pairs under way at once; the next one begins when the first of them is written, so memory stays bounded."""
 NOT_IN_DOCUMENTS = (
-    "input", "output", "limit", "allow_network", "opt_out", "chunk_seconds", "retry_failed", "fetch",
+    "input", "output", "engine", "limit", "allow_network", "opt_out", "chunk_seconds", "retry_failed", "fetch",
 )  # fmt: skip
 """Settings that may change from run to run: the documents that stand do not depend on them."""
 MEASURES = {**caption_rules.MEASURES, **pair_counts.MEASURES}
@@ -62,6 +56,12 @@ class PairsConfig(NetworkConfig):
     """Several captions of one picture, in one cell or in rows that follow each other: a document each, or one."""
     caption: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
     """Bounds on measures of each caption, by measure, in order; they are judged before pictures are asked for."""
+    engine: Literal["native", "img2dataset"] = "native"
+    """What gets the pictures of lists; img2dataset is for those who have tuned it, and speaks to the web through us."""
+    trust_list: bool = False
+    """Let img2dataset ask the list's addresses itself: no robots.txt, no pace, no bounds, and the name of Firefox."""
+    img2dataset: Img2datasetOptions = field(default_factory=Img2datasetOptions)
+    """Its options, for engine img2dataset."""
     limit: int | None = None
     """Most pairs to ask for; then an estimate for the whole is printed."""
     chunk_pairs: int = 500
@@ -74,25 +74,18 @@ class PairsConfig(NetworkConfig):
         for name in ("limit", "chunk_pairs"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or greater")
+        if self.trust_list and self.engine != "img2dataset":
+            raise ValueError("trust_list is for engine img2dataset; the native engine always asks as it should")
+        if self.retry_failed and self.engine == "img2dataset":
+            raise ValueError("retry_failed is for engine native, which gives the same documents; leave out engine")
+
+    @property
+    def rules(self) -> PairRules:
+        return PairRules(caption=self.caption, image=self.image, image_bytes=self.fetch.image_bytes)
 
     @property
     def columns(self) -> Columns:
         return Columns(url=self.url_col, caption=self.caption_col)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
-    """Where the tasks of a run find the pairs, and what is known of all of them."""
-
-    sources: tuple[Source, ...]
-    tables: Location
-    """The folder of the tables, one for each source."""
-    counts: PairCounts | None
-    """None if no rule asks for any."""
-    opt_out: OptOut
-
-    def pairs(self, run: Run) -> list[Pair]:
-        return read_pairs(table_of(self.tables, run.table), run)
 
 
 def run(config: PairsConfig) -> None:
@@ -104,22 +97,53 @@ def run(config: PairsConfig) -> None:
     runs = write_tables(sources, config.columns, config.captions, config.chunk_pairs, tables)
     taken = within(runs, config.limit)
     counts = counts_of(config, output.location, taken)
-    with network_when_needed(config, output.location) as network:
+    with network_when_needed(_without_deadline(config), output.location) as network:
         opt_out = read_opt_out(resolve("opt_out", config.opt_out)) if config.opt_out else NOBODY
         workplace = Workplace(sources=sources, tables=tables, counts=counts, opt_out=opt_out)
 
         def prepare() -> Work:
             if counts:
                 count_pairs(counts, taken, workplace.pairs)
+            if config.engine == "img2dataset":
+                downloads = _download(config, output.location, workplace, taken, network)
+                return partial(gather_pairs, workplace, config.rules, closed_network, downloads)
             web = closed_network if all(source.has_pictures for source in sources) else network()
-            return partial(_gather, config, workplace, web)
+            return partial(gather_pairs, workplace, config.rules, web, None)
 
         commits = run_chunks(output, chunks_of(taken, counts), prepare, config.retry_failed)
     manifest, changed = finish(output, commits)
     print_summary(output, manifest, changed)
     print_lengths(output.location, manifest)
+    if config.trust_list:
+        print("note: trust_list: img2dataset asked the list's addresses itself, without robots.txt, pace or bounds")
     if config.limit and changed:
         print_estimate(output, manifest, pairs_in(taken), pairs_in(runs), "pairs")
+
+
+def _without_deadline(config: PairsConfig) -> NetworkConfig:
+    """For img2dataset, which asks for all chunks in one go: each address has the time of a chunk there."""
+    return config if config.engine == "native" else replace(config, chunk_seconds=math.inf)
+
+
+def _download(
+    config: PairsConfig,
+    output: Location,
+    workplace: Workplace,
+    runs: Sequence[Run],
+    network: Callable[[], OpenNetwork],
+) -> Downloads | None:
+    """What img2dataset brings for the lists among `runs` whose chunks are not committed; None if there is none."""
+    committed = {commit.chunk for commit in read_commits(output)}
+    chunks = zip(chunks_of(runs, workplace.counts), runs, strict=True)
+    pending = [run for chunk, run in chunks if chunk.id not in committed]
+    asked = [run for run in pending if not workplace.sources[run.table].has_pictures]
+    if not asked:
+        return None
+    web = None if config.trust_list else network()
+    options = config.img2dataset
+    return download_pairs(
+        output / WORK, workplace, asked, config.rules, options, network=web, seconds=config.chunk_seconds
+    )
 
 
 def within(runs: Sequence[Run], limit: int | None) -> list[Run]:
@@ -141,92 +165,13 @@ def counts_of(config: PairsConfig, output: Location, runs: Sequence[Run]) -> Pai
     measures = frozenset(config.caption) & pair_counts.MEASURES.keys()
     if not measures:
         return None
-    digest = hashlib.sha256("".join(run.digest for run in runs).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("".join(f"{run.digest}{run.pairs}" for run in runs).encode()).hexdigest()[:16]
     return PairCounts(folder=output / WORK / f"counts-{digest}", measures=measures, captions=pairs_in(runs))
 
 
 def chunks_of(runs: Sequence[Run], counts: PairCounts | None) -> list[Chunk]:
     """A chunk for each of `runs`; where pairs are held against all others, it is that of this very input."""
     return name_chunks([[asdict(run), counts.folder.name if counts else ""]] for run in runs)
-
-
-def _gather(
-    config: PairsConfig, workplace: Workplace, network: OpenNetwork, chunk: Chunk, tally: Tally
-) -> Iterator[Outcome]:
-    run = Run(**chunk.items[0][0])
-    pairs = workplace.pairs(run)
-    counts = workplace.counts.of_chunk(run) if workplace.counts else {}
-    with on_a_loop(network()) as (runner, web), open_tools(chunk.careful) as tools:
-        kept = workplace.sources[run.table].has_pictures
-        door = WithoutOptedOut(HeldPictures(pairs), workplace.opt_out) if kept else web
-        asked = chunk.asked(list(enumerate(pairs)))
-        work = (_work_on_pair(pair, place, counts, door, tools, config) for place, pair in asked)
-        yield from in_order(runner, work, WINDOW)
-
-
-async def _work_on_pair(
-    pair: Pair,
-    place: int,
-    counts: Mapping[tuple[int, int], Mapping[str, float]],
-    door: Door,
-    tools: Tools,
-    config: PairsConfig,
-) -> Outcome:
-    record = Record(pair.address)
-    record.drop("pair", pair.failure)
-    if pair.failure:
-        return Outcome(record=record)
-    captions = _judge_captions(pair, place, counts, record, config.caption)
-    if not captions:
-        return Outcome(record=record)
-    picture = await _fetch_picture(pair, door, tools, config)
-    record.entries.append(image_entry(pair.address, picture))
-    if isinstance(picture, NoPicture):
-        return Outcome(record=record)
-    document = _document(pair, captions, picture)
-    record.key = document.key
-    return Outcome(record=record, document=document)
-
-
-def _judge_captions(
-    pair: Pair,
-    place: int,
-    counts: Mapping[tuple[int, int], Mapping[str, float]],
-    record: Record,
-    rules: Mapping[str, Bounds],
-) -> dict[str, Mapping[str, float]]:
-    """The captions that stay, each with its measures; `record` gets an entry for each of them all."""
-    kept = dict[str, Mapping[str, float]]()
-    for number, text in enumerate(pair.captions):
-        measures = {**caption_rules.measure_caption(text), **counts.get((place, number), {})}
-        entry = Entry(kind="caption", address=pair.address, number=number, reason="" if text else "empty")
-        record.entries.append(held(entry, measures, rules))
-        if not record.entries[-1].reason:
-            kept[text] = measures
-    return kept
-
-
-async def _fetch_picture(pair: Pair, door: Door, tools: Tools, config: PairsConfig) -> Picture | NoPicture:
-    address = pair.address if pair.held else canonical(pair.address)
-    if address is None:
-        return NoPicture(reason="bad_address")
-    return await fetch_picture(door, [address], config.fetch.image_bytes, config.image, tools.decode)
-
-
-def _document(pair: Pair, captions: Mapping[str, Mapping[str, float]], picture: Picture) -> Document:
-    """The picture, then its captions; measures of several captions are their means."""
-    image = Media(kind="image", frames=(picture.frame,), url=picture.url)
-    sums = Counter[str]()
-    for measures in captions.values():
-        sums.update(measures)
-    means = {name: total / len(captions) for name, total in sums.items()}
-    return Document(
-        key=document_key("pair", pair.address, *captions),
-        source=pair.address,
-        blocks=(image, *(Text(text=text, caption=True) for text in captions)),
-        facts=pair.facts,
-        measures={**picture.measures, **means},
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

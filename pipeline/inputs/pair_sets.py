@@ -13,9 +13,10 @@ import json
 import posixpath
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from types import MappingProxyType
 from typing import IO, Any, cast
 
 import pyarrow as pa
@@ -88,10 +89,14 @@ def read_pictures(file: Location, columns: Columns) -> Iterator[Pair]:
 
 
 class HeldPictures:
-    """The pictures of some pairs as a door, by address."""
+    """Pictures that lie in files as a door, by the names that they are asked for."""
 
-    def __init__(self, pairs: list[Pair]) -> None:
-        self._held = {pair.address: pair.held for pair in pairs if pair.held}
+    def __init__(
+        self, pictures: Iterable[tuple[str, Held | None]], reasons: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`reasons` say why some of the others are not there; without one they are `not_in_set`."""
+        self._held = {name: held for name, held in pictures if held}
+        self._reasons = reasons
         self._lock = threading.Lock()
         self._group = lru_cache(ROW_GROUPS)(_read_group)
         self._table = lru_cache(ROW_GROUPS)(_open_table)
@@ -100,7 +105,7 @@ class HeldPictures:
         """The picture at `url`. Raises FetchError: `not_in_set`, `too_large` (over `most_bytes`), `unreadable`."""
         held = self._held.get(url)
         if held is None:
-            raise FetchError("not_in_set")
+            raise FetchError(self._reasons.get(url, "not_in_set"))
         if held.size > most_bytes:
             raise FetchError("too_large")
         try:

@@ -55,8 +55,12 @@ def read(path):
     return [pair for source in find_sources(locate(str(path))) for pair in source.read(COLUMNS)]
 
 
+def door(pairs):
+    return HeldPictures((pair.address, pair.held) for pair in pairs)
+
+
 def picture(pairs, pair, most_bytes=1000):
-    return asyncio.run(HeldPictures(pairs).fetch(pair.address, most_bytes)).data
+    return asyncio.run(door(pairs).fetch(pair.address, most_bytes)).data
 
 
 def tar_of(path, members):
@@ -77,7 +81,7 @@ def test_what_img2dataset_wrote_gives_its_pairs(sets, name):
     assert {tuple(pair.facts.items()) for pair in pairs if pair.held} == {
         (("licence", "CC0"), ("original_width", "640"))
     }
-    held = HeldPictures(pairs)
+    held = door(pairs)
 
     async def fetch_all():
         return await asyncio.gather(*(held.fetch(pair.address, 1000) for pair in pairs if pair.held))
