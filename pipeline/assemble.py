@@ -2,24 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from pipeline.images import NoPicture, Picture
 from pipeline.ledger import Entry, Record
 from pipeline.page import Block as PageBlock
 from pipeline.page import ImageReference, Page, TextBlock, VideoReference
+from pipeline.page_videos import PageVideo, video_entry, wanted_videos
 from pipeline.rules.text import TextResources, measure_document
 from pipeline.text_rules import TextRules, held, judge_paragraphs
 from shards.document import Block, Document, Media, Text, document_key
 
+NO_VIDEOS: Mapping[str, PageVideo] = MappingProxyType({})
 
-def refusal(page: Page) -> str:
-    """Why `page` is dropped before its text is measured, or nothing.
+
+def refusal(page: Page, videos: bool = False) -> str:
+    """Why `page` is dropped before its text is measured, or nothing; with `videos`, one of them will do for an image.
 
     `meta_noindex`, `meta_noai`, `meta_noimageai` and the like, `no_images`.
     """
     if page.directives:
         return f"meta_{min(page.directives)}"
-    return "" if any(isinstance(block, ImageReference) for block in page.blocks) else "no_images"
+    shows = any(isinstance(block, ImageReference) for block in page.blocks) or (videos and wanted_videos(page, 1))
+    return "" if shows else "no_images"
 
 
 def judge_text(page: Page, record: Record, rules: TextRules, resources: TextResources) -> tuple[Page, Entry]:
@@ -50,13 +55,18 @@ def wanted_images(page: Page, most: int) -> list[ImageReference]:
 
 
 def assemble(
-    page: Page, images: Mapping[str, Picture | NoPicture], record: Record, measures: Mapping[str, float]
+    page: Page,
+    images: Mapping[str, Picture | NoPicture],
+    record: Record,
+    measures: Mapping[str, float],
+    videos: Mapping[str, PageVideo] = NO_VIDEOS,
 ) -> Document | None:
     """The document of `page`; its key follows from the address that was asked for, which `record` holds.
 
     `images` holds what came of each picture, or the reason why nothing did, by the address that the page prefers. A
     picture that it lacks is dropped as `over_images_per_page`, one that the page shows again as `repeated`, and a page
-    that is left without a picture as `images_dropped`. `measures` are those of its text.
+    that is left without a picture as `images_dropped`. `measures` are those of its text. `videos` likewise; one that it
+    lacks is dropped as `not_fetched`.
     """
     blocks: list[Block] = []
     shown = set[str]()
@@ -64,7 +74,10 @@ def assemble(
         if isinstance(block, TextBlock):
             append_text(blocks, Text(text=block.text, caption=block.caption))
         elif isinstance(block, VideoReference):
-            record.drop(block.kind, "not_fetched", block.url)
+            video = videos.get(block.url)
+            record.entries.append(video_entry(block, video))
+            if video and video.sampled:
+                blocks.append(Media(kind="video", frames=video.sampled.frames, url=video.url, title=block.title))
         else:
             image = _image(block, images, shown)
             record.entries.append(image_entry(block.url, image))

@@ -20,6 +20,7 @@ from pipeline.extract import extract
 from pipeline.images import Decode, ImageConfig, NoPicture, Picture, decode_carefully, fetch_picture, make_frame_in_pool
 from pipeline.ledger import Outcome, Record
 from pipeline.page import ImageReference, Page
+from pipeline.page_videos import FetchVideo, PageVideo, PageVideoConfig, video_fetcher, wanted_videos
 from pipeline.rules.text import TextResources
 from pipeline.text_rules import TextRules
 
@@ -47,6 +48,8 @@ class CrawlRules:
     """Largest image, in bytes."""
     images_per_page: int
     """Of the pictures of a page, so many are asked for, in its order."""
+    video: PageVideoConfig | None = None
+    """Which videos are asked for; None for none of them."""
     follow: tuple[str, ...] = ()
     """Links to addresses that begin with one of these are kept."""
 
@@ -57,6 +60,15 @@ class Tools:
 
     extract: Callable[[Fetched], Awaitable[Page]]
     decode: Decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetchers:
+    """What gets a page's media."""
+
+    image: FetchImage
+    video: FetchVideo | None
+    """None if no video is asked for."""
 
 
 def crawl_pages(
@@ -73,8 +85,8 @@ def crawl_pages(
     With `careful`, a page or a picture that crashes what reads it is dropped as `crashed`.
     """
     with open_tools(careful) as tools:
-        fetch_image = _each_once(images, rules, tools.decode)
-        work = (_work_on_address(address, pages, fetch_image, rules, tools) for address in addresses)
+        fetch = _fetchers(images, rules, tools)
+        work = (_work_on_address(address, pages, fetch, rules, tools) for address in addresses)
         yield from in_order(runner, work, WINDOW)
 
 
@@ -88,8 +100,8 @@ def crawl_found_pages(
 ) -> Iterator[Outcome]:
     """What comes of pages that are extracted already, each with the address that names it, in that order."""
     with open_tools(careful) as tools:
-        fetch_image = _each_once(images, rules, tools.decode)
-        work = (_work_on_page(Record(address), page, fetch_image, rules) for address, page in found)
+        fetch = _fetchers(images, rules, tools)
+        work = (_work_on_page(Record(address), page, fetch, rules) for address, page in found)
         yield from in_order(runner, work, WINDOW)
 
 
@@ -137,6 +149,11 @@ async def _extract(answer: Fetched) -> Page:
     return extract(answer.data, answer.url, answer.content_type)
 
 
+def _fetchers(media: Door, rules: CrawlRules, tools: Tools) -> _Fetchers:
+    videos = video_fetcher(media, rules.video) if rules.video else None
+    return _Fetchers(image=_each_once(media, rules, tools.decode), video=videos)
+
+
 def _each_once(images: Door, rules: CrawlRules, decode: Decode) -> FetchImage:
     """A function that gets a picture; pages that are under way together and name the same one get it once."""
     under_way = WeakValueDictionary[tuple[str, ...], asyncio.Task[Picture | NoPicture]]()
@@ -156,9 +173,7 @@ def _each_once(images: Door, rules: CrawlRules, decode: Decode) -> FetchImage:
     return fetch_image
 
 
-async def _work_on_address(
-    address: str, pages: Door, fetch_image: FetchImage, rules: CrawlRules, tools: Tools
-) -> Outcome:
+async def _work_on_address(address: str, pages: Door, fetch: _Fetchers, rules: CrawlRules, tools: Tools) -> Outcome:
     record = Record(address)
     try:
         answer = await pages.fetch(address, rules.page_bytes)
@@ -168,12 +183,12 @@ async def _work_on_address(
     except (FetchError, Crashed) as error:
         record.drop("page", error.reason)
         return Outcome(record=record)
-    return await _work_on_page(record, page, fetch_image, rules)
+    return await _work_on_page(record, page, fetch, rules)
 
 
-async def _work_on_page(record: Record, page: Page, fetch_image: FetchImage, rules: CrawlRules) -> Outcome:
+async def _work_on_page(record: Record, page: Page, fetch: _Fetchers, rules: CrawlRules) -> Outcome:
     links = frozenset(_links(page, rules.follow))
-    if reason := refusal(page):
+    if reason := refusal(page, videos=rules.video is not None):
         record.drop("page", reason)
         return Outcome(record=record, links=links)
     page, own = judge_text(page, record, rules.text, rules.resources)
@@ -181,9 +196,20 @@ async def _work_on_page(record: Record, page: Page, fetch_image: FetchImage, rul
         record.entries.append(own)
         return Outcome(record=record, links=links)
     references = wanted_images(page, rules.images_per_page)
-    pictures = await asyncio.gather(*map(fetch_image, references))
+    pictures, videos = await asyncio.gather(
+        asyncio.gather(*map(fetch.image, references)), _fetch_videos(page, fetch.video, rules)
+    )
     images = {reference.url: picture for reference, picture in zip(references, pictures, strict=True)}
-    return Outcome(record=record, document=assemble(page, images, record, own.measures), links=links)
+    return Outcome(record=record, document=assemble(page, images, record, own.measures, videos), links=links)
+
+
+async def _fetch_videos(page: Page, fetch: FetchVideo | None, rules: CrawlRules) -> dict[str, PageVideo]:
+    """What came of the videos of `page`, by the address that it prefers."""
+    if fetch is None or rules.video is None:
+        return {}
+    references = wanted_videos(page, rules.video.per_page)
+    videos = await asyncio.gather(*map(fetch, references))
+    return {reference.url: video for reference, video in zip(references, videos, strict=True)}
 
 
 def _links(page: Page, prefixes: tuple[str, ...]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from pipeline.gather import Output, check_owner, finish, open_output, run_chunks
 from pipeline.images import ImageConfig
 from pipeline.ledger import Outcome
 from pipeline.network import OpenNetwork, closed_network, network_when_needed
+from pipeline.page_videos import PageVideoConfig
 from pipeline.rules.bounds import Bounds
 from pipeline.rules.text import TextResources
 from pipeline.sources import Doors, Listing, SourceConfig, runs_of
@@ -47,6 +48,9 @@ class WebConfig(TextRules, SourceConfig):
     images_per_page: int = 200
     """Of the pictures of a page, so many are asked for, in its order."""
     image: ImageConfig = field(default_factory=ImageConfig)
+    videos: bool = False
+    """Also fetch the videos that pages name as files, and keep them between their texts."""
+    video: PageVideoConfig = field(default_factory=PageVideoConfig)
 
     def __post_init__(self) -> None:
         SourceConfig.__post_init__(self)
@@ -62,6 +66,7 @@ class WebConfig(TextRules, SourceConfig):
             page_bytes=self.fetch.page_bytes,
             image_bytes=self.fetch.image_bytes,
             images_per_page=self.images_per_page,
+            video=self.video if self.videos else None,
             follow=self.prefixes,
         )
 
