@@ -15,13 +15,13 @@ from pipeline.chunks import Chunk, Work, name_chunks
 from pipeline.curation.copy_rules import CopyRules
 from pipeline.curation.corpus import Corpus
 from pipeline.curation.judge import Rules
-from pipeline.curation.passes import find_copies, find_repeated_lines
+from pipeline.curation.passes import check_benchmarks, find_copies, find_repeated_lines
 from pipeline.curation.tasks import VERDICTS, Workplace, judge_shard, write_shard
 from pipeline.curation.write import Order
 from pipeline.gather import WORK, check_owner, finish, open_output, run_chunks, without
 from pipeline.rules.personal import check_region
 from pipeline.rules.text import TextResources
-from pipeline.scoring.stage import ShardToScore, score_shards
+from pipeline.scoring.stage import ShardToScore, pinned, score_shards
 from pipeline.summary import print_summary
 from pipeline.tasks import run_tasks
 from pipeline.text_rules import open_resources
@@ -67,6 +67,9 @@ class CurateConfig(Rules):
 
 def run(config: CurateConfig) -> None:
     """Curates the datasets, writes the new one, prints the summary."""
+    # Whatever can be refused is, before the output is claimed with settings that are to be mended.
+    check_benchmarks(config.copies)
+    config = replace(config, scoring=pinned(config.scoring))
     places = [resolve("input", uri) for uri in config.inputs]
     inputs = [Dataset(location=place, manifest=read_manifest(place)) for place in places]
     resources = open_resources(config.text)

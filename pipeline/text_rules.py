@@ -11,6 +11,7 @@ from pipeline.rules.text import (
     TEXT_MEASURES,
     TextConfig,
     TextResources,
+    check_lists,
     document_language,
     measure_paragraph,
     read_resources,
@@ -31,6 +32,8 @@ class TextRules:
     def __post_init__(self) -> None:
         check_rules("document", self.document, self.document_measures)
         check_rules("paragraph", self.paragraph, PARAGRAPH_MEASURES)
+        check_lists("document", self.document, self.text)
+        check_lists("paragraph", self.paragraph, self.text)
 
     @property
     def document_measures(self) -> Mapping[str, Measure]:

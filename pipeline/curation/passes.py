@@ -61,6 +61,13 @@ def find_copies(corpus: Corpus, rules: CopyRules) -> None:
         _find_pictures(corpus, rules)
 
 
+def check_benchmarks(rules: CopyRules) -> None:
+    """Raises InputError if a folder of benchmarks that `rules` name holds nothing to compare with."""
+    for field, endings in (("benchmark_images", contamination.IMAGES), ("benchmark_texts", contamination.TEXTS)):
+        if folder := getattr(rules, field):
+            contamination.benchmark_files(field, resolve(field, folder), endings)
+
+
 def _exact_copies(corpus: Corpus, kind: str, before: Sequence[str], ties: Ties) -> Transform:
     return lambda rows: exact.find_copies(rows, corpus.dropped(before), kind, ties)
 
