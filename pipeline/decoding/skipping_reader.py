@@ -23,6 +23,9 @@ from pipeline.decoding.pyav_reader import decode_alone
 from pipeline.decoding.scaling import Scaler
 from pipeline.decoding.timeline import Timed, shown_at
 
+EARLIER = 10
+"""Seconds before the first presentation time at which decoding surely begins, where a seek goes to the file's start."""
+
 
 class Unplanned(Exception):
     """What to decode cannot be said from the packets of this file alone."""
@@ -87,9 +90,12 @@ class SkippingReader:
 
     def _again(self) -> "Iterator[tuple[int, Packet[av.VideoStream]]]":
         """The same packets once more, numbered. Raises Unplanned where they are others."""
-        self._container.seek(min(stamp.start for stamp in self._stamps), stream=self._stream)
-        for place, packet in enumerate(self._container.demux(self._stream)):
-            if place < len(self._stamps) and packet.pts != self._stamps[place].start:
+        first = min(stamp.start for stamp in self._stamps)
+        early = int(EARLIER / (self._stream.time_base or 1))
+        self._container.seek(first - early, stream=self._stream)
+        packets = (packet for packet in self._container.demux(self._stream) if packet.size)
+        for place, packet in enumerate(packets):
+            if packet.pts != self._stamps[place].start:
                 raise Unplanned(f"packet {place} is another on second reading")
             yield place, packet
 
