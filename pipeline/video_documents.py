@@ -43,7 +43,8 @@ def make_documents(video: SampledVideo, spoken: Spoken, cutting: Cutting, record
     """The documents of a video, of which `record` gets an entry for each clip, each document and each cue dropped.
 
     Cues are dropped as `bad_times`, `no_text`, `too_long`, `repeated` and `after_end`, clips as `no_text`. The measures
-    of a document are `seconds`, which it shows, and `truncated`, 1 if the file broke before its end.
+    of a document are `seconds`, which it shows, and `truncated`, 1 if the file broke before its end. The source of one
+    that is a stretch of a video names that stretch.
     """
     shown = min(video.duration, len(video.frames) / cutting.frames_per_second) or 1 / cutting.frames_per_second
     cues = _usable(spoken, shown, record)
@@ -52,8 +53,9 @@ def make_documents(video: SampledVideo, spoken: Spoken, cutting: Cutting, record
     parts = [(clip, _media(clip, video, spoken.source + ("" if whole else clip.fragment))) for clip in clips]
     said = [(clip, media) for clip, media in parts if clip.text]
     record.entries += [_entry(clip, media, -1, "no_text") for clip, media in parts if not clip.text]
-    groups = [said] if cutting.per == "video" else [[part] for part in said]
-    documents = [_document(group, spoken, float(video.truncated), record) for group in groups if group]
+    groups = [(spoken.source, said)] if cutting.per == "video" else [(part[1].url, [part]) for part in said]
+    truncated = float(video.truncated)
+    documents = [_document(source, parts, spoken.facts, truncated, record) for source, parts in groups if parts]
     record.key = documents[0].key if documents else ""
     return documents
 
@@ -87,7 +89,9 @@ def _entry(clip: Clip, media: Media, number: int, reason: str = "") -> Entry:
     return Entry(kind="video", address=media.url, number=number, reason=reason, measures=measures)
 
 
-def _document(parts: Sequence[tuple[Clip, Media]], spoken: Spoken, truncated: float, record: Record) -> Document:
+def _document(
+    source: str, parts: Sequence[tuple[Clip, Media]], facts: Mapping[str, str], truncated: float, record: Record
+) -> Document:
     """A document of clips, each before its text, and its entries in `record`."""
     blocks = list[Block]()
     for clip, media in parts:
@@ -95,11 +99,11 @@ def _document(parts: Sequence[tuple[Clip, Media]], spoken: Spoken, truncated: fl
     named = [name for clip, media in parts for name in (media.url, clip.text)]
     measures = {"seconds": sum(clip.end - clip.start for clip, _ in parts), "truncated": truncated}
     record.entries += [_entry(clip, media, number) for number, (clip, media) in enumerate(parts)]
-    record.entries.append(Entry(kind="document", address=named[0], measures=measures))
+    record.entries.append(Entry(kind="document", address=source, measures=measures))
     return Document(
         key=document_key("video", *named),
-        source=spoken.source,
+        source=source,
         blocks=tuple(blocks),
-        facts=spoken.facts,
+        facts=facts,
         measures=measures,
     )

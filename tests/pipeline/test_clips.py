@@ -119,7 +119,7 @@ def test_a_film_becomes_clips_and_sentences():
         ("video", "no_text", "film.mp4#t=10,20", -1),
         ("video", "", "film.mp4#t=0,10", 0),
         ("video", "", "film.mp4#t=20,30", 1),
-        ("document", "", "film.mp4#t=0,10", -1),
+        ("document", "", "film.mp4", -1),
     ]
     assert (record.key, record.documents, film.measures) == (film.key, 1, {"seconds": 20.0, "truncated": 0.0})
 
@@ -129,6 +129,7 @@ def test_a_document_for_each_clip():
     assert [layout(each) for each in documents] == [["t=0,10 10", "Hello. You?"], ["t=20,30 10", "Bye."]]
     assert record.documents == 2
     assert len({each.key for each in documents}) == 2
+    assert [each.source for each in documents] == ["film.mp4#t=0,10", "film.mp4#t=20,30"]
 
 
 def test_a_document_for_each_cue():
