@@ -12,6 +12,7 @@ from PIL import Image
 from pipeline.decoding.picture import fitted_size
 from pipeline.decoding.pyav_reader import PyAVReader
 from pipeline.decoding.reader import Break, Reader
+from pipeline.decoding.scaling import HDR
 from pipeline.decoding.timeline import Timed
 
 CLOCK_TOLERANCE = 1e-3  # seconds; decord gives its times as float32
@@ -20,8 +21,10 @@ CLOCK_TOLERANCE = 1e-3  # seconds; decord gives its times as float32
 def open_decord(file: IO[bytes], container: InputContainer, stream: av.VideoStream, short_side: int) -> Reader[Any]:
     """PyAV reads what decord cannot open or misreads, which shows where its first frame is not where FFmpeg's is.
 
-    decord 0.6.0 counts frames that an edit list hides, and puts MPEG program streams near -1e14 s.
+    decord 0.6.0 counts frames that an edit list hides, puts MPEG program streams near -1e14 s, and maps no HDR.
     """
+    if stream.codec_context.color_trc in HDR:
+        return PyAVReader(container, stream, short_side)
     position = file.tell()  # where `container` goes on reading, if PyAV is the one that will
     file.seek(0)
     try:

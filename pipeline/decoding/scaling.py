@@ -17,7 +17,7 @@ from pipeline.decoding.picture import fitted_size, on_black, turned
 from pipeline.decoding.reader import Break
 
 HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
-"""Transfer functions of high dynamic range: PQ and HLG (ITU-R BT.2100)."""
+"""Transfer functions of high dynamic range: PQ and HLG (ITU-R BT.2100). To map them takes FFmpeg 3 s a file."""
 
 
 class Scaler:
@@ -45,16 +45,17 @@ class Scaler:
     def _converted(self, frame: av.VideoFrame, size: tuple[int, int], pixels: str) -> av.VideoFrame:
         width, height = size
         shown = self._field(frame) if frame.interlaced_frame and frame.height > 1 else frame
-        if not frame.format.name.startswith("yuv"):
-            return self._resizer.reformat(shown, width, height, pixels, interpolation="BICUBIC", threads=1)
-        small = self._resizer.reformat(shown, width, height, interpolation="BICUBIC", threads=1)
-        if frame.color_trc not in HDR:
-            return self._converter.reformat(small, format=pixels, interpolation="BICUBIC", threads=1)
+        if frame.format.name.startswith("yuv"):
+            shown = self._resizer.reformat(shown, width, height, interpolation="BICUBIC", threads=1)
+        hdr = frame.color_trc in HDR
         return self._converter.reformat(
-            small,
-            format=pixels,
-            dst_color_trc=ColorTrc.BT709,
-            dst_color_primaries=ColorPrimaries.BT709,
+            shown,
+            width,
+            height,
+            pixels,
+            interpolation="BICUBIC",
+            dst_color_trc=ColorTrc.BT709 if hdr else None,  # white is 203 cd/m2, and what is brighter is white
+            dst_color_primaries=ColorPrimaries.BT709 if hdr else None,
             threads=1,
         )
 

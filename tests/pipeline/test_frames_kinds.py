@@ -14,15 +14,19 @@ from av.stream import Disposition
 from av.video.plane import VideoPlane
 from PIL import Image
 
-from pipeline.frames import SampledVideo, VideoError, sample_video
+from pipeline.frames import Decoder, SampledVideo, VideoError, available_decoders, sample_video
 
 WIDTH, HEIGHT = 320, 160
 WIDE = "log-level=none:crf=4:range=limited:colorprim=bt2020:colormatrix=bt2020nc"
 """Of x265, for colours beyond those of a usual screen."""
 
 
-def sample(path: Path, *, max_frames: int = 100, deadline_seconds: float = 60) -> SampledVideo:
-    return sample_video(str(path), max_frames=max_frames, deadline_seconds=deadline_seconds, memory_bytes=1 << 30)
+def sample(
+    path: Path, *, decoder: Decoder = "pyav", max_frames: int = 100, deadline_seconds: float = 60
+) -> SampledVideo:
+    return sample_video(
+        str(path), decoder=decoder, max_frames=max_frames, deadline_seconds=deadline_seconds, memory_bytes=1 << 30
+    )
 
 
 def pixels_of(video: SampledVideo, number: int = 0) -> np.ndarray:
@@ -99,8 +103,9 @@ def test_light_beyond_white_is_mapped(tmp_path: Path):
     nits = np.array([0, 5, 10, 50, 100, 203, 1000, 4000])
     options = {"x265-params": f"{WIDE}:transfer=smpte2084"}
     path = encode(tmp_path / "v.mp4", [ten_bits(perceptual_quantiser(nits))] * 3, codec="libx265", options=options)
-    row = pixels_of(sample(path))[HEIGHT // 2, 20::40].mean(-1)
-    assert row == pytest.approx(255 * np.minimum(1, nits / 203) ** (1 / 2.4), abs=5)
+    for decoder in available_decoders():
+        row = pixels_of(sample(path, decoder=decoder))[HEIGHT // 2, 20::40].mean(-1)
+        assert row == pytest.approx(255 * np.minimum(1, nits / 203) ** (1 / 2.4), abs=5)
 
 
 def test_hybrid_log_gamma(tmp_path: Path):
