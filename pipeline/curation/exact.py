@@ -14,6 +14,8 @@ from pipeline.curation.decisions import decide, without
 from shards.document import Document
 
 WORD = re.compile(r"\w+")
+STRETCH = re.compile(r"#t=[\d.]+,[\d.]+\Z", re.ASCII)
+"""A part of a video, as `pipeline.video --per clip` names it (w3.org/TR/media-frags): it is no copy of another part."""
 SCHEMA = pa.schema(
     [
         pa.field("fingerprint", pa.uint64(), nullable=False),  # of what has to be the same
@@ -45,6 +47,8 @@ def address_of(document: Document) -> str:
 
     A page that calls the home page of a host its own is not believed: whole sites do, by mistake.
     """
+    if STRETCH.search(document.source):
+        return document.source
     said = canonical(document.facts.get("canonical") or "#", document.source) or ""
     if not urlsplit(said)._replace(scheme="", netloc="").geturl().strip("/"):
         said = ""

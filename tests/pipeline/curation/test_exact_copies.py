@@ -47,7 +47,7 @@ def test_the_address_of_a_page_is_the_one_that_it_calls_its_own(canonical, addre
     assert address_of(page(**facts)) == address
 
 
-@pytest.mark.parametrize("source", ["/data/table.parquet#17", "http://[bad"])
+@pytest.mark.parametrize("source", ["/data/table.parquet#17", "http://[bad", "http://x.org/film.mp4#t=0,22.5"])
 def test_what_is_no_page_has_its_source_for_an_address(source):
     assert address_of(page(source)) == source
 
