@@ -15,8 +15,6 @@ import traceback
 
 PACKAGE = "pipeline.decoding."
 ORDER_BYTES = 1 << 16
-LATE_MODULES = ("av.filter.graph", "av.subtitles.codeccontext", "av.subtitles.stream", "av.subtitles.subtitle")
-"""What PyAV imports when it is first needed, by when a confined child can open no file any more."""
 
 
 def serve(line: socket.socket) -> None:
@@ -72,8 +70,6 @@ def main() -> None:
     line = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
-    for module in LATE_MODULES:
-        importlib.import_module(module)
     with line:
         serve(line)
 

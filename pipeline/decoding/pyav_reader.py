@@ -1,5 +1,6 @@
 """Reading with PyAV: every frame is decoded, in order; only those shown at an instant are converted."""
 
+import importlib
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import IO
@@ -15,8 +16,14 @@ from pipeline.decoding.protocol import VideoError
 from pipeline.decoding.scaling import Scaler
 from pipeline.decoding.timeline import Timed, in_order
 
+LATE_MODULES = ("av.subtitles.codeccontext", "av.subtitles.stream", "av.subtitles.subtitle")
+"""What PyAV imports when it is first needed, by when a confined child can open no file any more."""
 READ_BYTES = 1 << 18
 BYTES_PER_PIXEL = 6  # of a frame in its largest common form, 4:4:4 of 16 bits
+
+
+for _module in LATE_MODULES:
+    importlib.import_module(_module)
 
 
 def open_container(file: IO[bytes], container: str) -> InputContainer:
@@ -41,6 +48,14 @@ def video_stream(container: InputContainer) -> av.VideoStream:
     if not getattr(moving[0], "codec_context", None):  # None for a codec that this FFmpeg was built without
         raise VideoError("unknown_codec", "the video stream is in a codec that FFmpeg cannot decode")
     return moving[0]
+
+
+def packets_of(container: InputContainer, stream: av.VideoStream) -> "Iterator[Packet[av.VideoStream]]":
+    """Those of `stream`, and an empty one at the end. Raises FFmpegError."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # behind the last packet, PyAV 18 may look for streams that appeared after opening
+        return
 
 
 def decode_alone(decoder: av.VideoCodecContext) -> None:
@@ -81,7 +96,7 @@ class PyAVReader:
 
     def _unread(self) -> "Iterator[Packet[av.VideoStream]]":
         try:
-            yield from self._container.demux(self._stream)
+            yield from packets_of(self._container, self._stream)
         except MemoryError:
             raise
         except FFmpegError as error:

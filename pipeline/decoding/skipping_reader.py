@@ -19,7 +19,7 @@ from av.packet import Packet
 from PIL import Image
 
 from pipeline.decoding.packets import Nature, Stamp, classifier, needed
-from pipeline.decoding.pyav_reader import decode_alone
+from pipeline.decoding.pyav_reader import decode_alone, packets_of
 from pipeline.decoding.scaling import Scaler
 from pipeline.decoding.timeline import Timed, shown_at
 
@@ -93,7 +93,7 @@ class SkippingReader:
         first = min(stamp.start for stamp in self._stamps)
         early = int(EARLIER / (self._stream.time_base or 1))
         self._container.seek(first - early, stream=self._stream)
-        packets = (packet for packet in self._container.demux(self._stream) if packet.size)
+        packets = (packet for packet in packets_of(self._container, self._stream) if packet.size)
         for place, packet in enumerate(packets):
             if packet.pts != self._stamps[place].start:
                 raise Unplanned(f"packet {place} is another on second reading")
@@ -108,7 +108,7 @@ def read_stamps(container: InputContainer, stream: av.VideoStream) -> list[Stamp
         raise Unplanned(f"little is known of packets in {codec.canonical_name}")
     stamps: list[Stamp] = []
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.size:
                 stamps.append(stamp_of(packet, nature_of(bytes(packet)), stream))
     except FFmpegError as error:

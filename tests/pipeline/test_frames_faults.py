@@ -15,6 +15,7 @@ import av
 import numpy as np
 import psutil
 import pytest
+from av.container import OutputContainer
 
 from pipeline.decoding.confinement import stop_servers
 from pipeline.decoding.protocol import Request
@@ -168,17 +169,31 @@ def test_files_that_are_no_video(tmp_path: Path):
         sample(tmp_path / "absent.mp4")
 
 
+def add_sound(container: OutputContainer) -> None:
+    """A moment of silence."""
+    stream = container.add_stream("aac", rate=16000)
+    assert isinstance(stream, av.AudioStream)
+    frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+    frame.sample_rate = 16000
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
 def test_sound_alone(tmp_path: Path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=16000)
-        assert isinstance(stream, av.AudioStream)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        add_sound(container)
     for decoder in DECODERS:
         assert refused(path, decoder=decoder).reason == "no_video_stream"
+
+
+def test_a_stream_that_appears_late(tmp_path: Path):
+    """As where two recordings of television were joined, the second with sound: PyAV may stumble at the end."""
+    path, sound = encode(tmp_path / "v.ts", codec="libx264"), tmp_path / "sound.ts"
+    with av.open(str(sound), "w", container_options={"mpegts_start_pid": "600", "pmt_start_pid": "700"}) as container:
+        add_sound(container)
+    path.write_bytes(path.read_bytes() + sound.read_bytes() * 3)
+    assert [frame.seconds for frame in sample(path).frames] == [0.0, 1.0, 2.0]
 
 
 def test_works_without_decord(tmp_path: Path):
