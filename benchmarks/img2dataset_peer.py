@@ -15,9 +15,10 @@ stand_in()  # here, so that the processes which img2dataset starts do it too: th
 
 
 def main() -> None:
-    """Downloads what the list names, keeps nothing, and says how long that took."""
+    """Downloads what the list names, keeps nothing in the end, and says how long that took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("list", help="text file, an address a line")
+    parser.add_argument("list", help="text file, an address a line; or Parquet with columns url and caption")
+    parser.add_argument("--format", default="dummy", help="what it writes; dummy is nothing")
     for option in ("processes", "threads", "shard", "side", "quality"):
         parser.add_argument(f"--{option}", type=int, required=True)
     options = parser.parse_args()
@@ -34,7 +35,9 @@ def main() -> None:
             processes_count=options.processes,
             thread_count=options.threads,
             number_sample_per_shard=options.shard,
-            output_format="dummy",
+            output_format=options.format,
+            input_format="parquet" if options.list.endswith(".parquet") else "txt",
+            caption_col="caption" if options.list.endswith(".parquet") else None,
             extract_exif=False,
             compute_hash=None,
         )
