@@ -48,16 +48,13 @@ class SkippingReader:
         self._stream = stream
         self._scaler = Scaler(short_side)
         self._stamps = read_stamps(container, stream)
+        self._timeline = list(timeline_of(self._stamps, stream.time_base or Fraction(0)))
         shown = itertools.islice(shown_at(self.timeline(), frames_per_second), max_frames)
         self._wanted = {item for _, item in shown}
         self._decoded = self._decode()
 
     def timeline(self) -> Iterator[Timed[int]]:
-        clock = self._stream.time_base or Fraction(0)
-        shown = [number for number, stamp in enumerate(self._stamps) if stamp.nature.shown]
-        for number in sorted(shown, key=lambda number: self._stamps[number].start):
-            stamp = self._stamps[number]
-            yield Timed(start=stamp.start * clock, end=stamp.end * clock, item=number)
+        return iter(self._timeline)
 
     def picture(self, item: int) -> Image.Image:
         """Raises Break, and Unplanned if the frame does not come out of the decoder."""
@@ -67,8 +64,7 @@ class SkippingReader:
         raise Unplanned(f"packet {item} gave no frame")
 
     def duration(self) -> Fraction:
-        ends = [timed.end for timed in self.timeline()]
-        return max(ends) - next(self.timeline()).start
+        return max(timed.end for timed in self._timeline) - self._timeline[0].start
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """The wanted frames, in order of presentation."""
@@ -106,11 +102,13 @@ def read_stamps(container: InputContainer, stream: av.VideoStream) -> list[Stamp
     nature_of = classifier(codec.canonical_name, codec.intra_only, stream.codec_context.extradata or b"")
     if nature_of is None:
         raise Unplanned(f"little is known of packets in {codec.canonical_name}")
+    rate, clock = stream.average_rate, stream.time_base
+    frame_ticks = int(1 / rate // clock) if rate and clock else 0
     stamps: list[Stamp] = []
     try:
         for packet in packets_of(container, stream):
             if packet.size:
-                stamps.append(stamp_of(packet, nature_of(bytes(packet)), stream))
+                stamps.append(stamp_of(packet, nature_of(bytes(packet)), frame_ticks))
     except FFmpegError as error:
         raise Unplanned(str(error)) from error
     shown = [stamp.start for stamp in stamps if stamp.nature.shown]
@@ -119,13 +117,19 @@ def read_stamps(container: InputContainer, stream: av.VideoStream) -> list[Stamp
     return stamps
 
 
-def stamp_of(packet: "Packet[av.VideoStream]", nature: Nature, stream: av.VideoStream) -> Stamp:
+def timeline_of(stamps: list[Stamp], clock: Fraction) -> Iterator[Timed[int]]:
+    """In order of presentation; the items are numbers of packets."""
+    shown = [number for number, stamp in enumerate(stamps) if stamp.nature.shown]
+    for number in sorted(shown, key=lambda number: stamps[number].start):
+        yield Timed(start=stamps[number].start * clock, end=stamps[number].end * clock, item=number)
+
+
+def stamp_of(packet: "Packet[av.VideoStream]", nature: Nature, frame_ticks: int) -> Stamp:
+    """`frame_ticks` is what a frame lasts of which the packet says nothing. Raises Unplanned."""
     if packet.pts is None or packet.is_corrupt:
         raise Unplanned("a packet has no time, or is damaged")
-    rate, clock = stream.average_rate, packet.time_base
-    lasting = packet.duration or (int(1 / rate // clock) if rate and clock else 0)
     return Stamp(
         start=packet.pts,
-        end=packet.pts + lasting,
+        end=packet.pts + (packet.duration or frame_ticks),
         nature=replace(nature, shown=False) if packet.is_discard else nature,
     )

@@ -40,14 +40,17 @@ def shown_at(timeline: Iterator[Timed[Item]], frames_per_second: Fraction) -> It
     if shown is None:
         return
     origin, end, number = shown.start, shown.end, 0
+    due = origin
     for timed in timeline:
-        while origin + number / frames_per_second < timed.start:
-            yield number / frames_per_second, shown.item
+        while due < timed.start:
+            yield due - origin, shown.item
             number += 1
+            due = origin + number / frames_per_second
         shown, end = timed, max(end, timed.end)
-    while number == 0 or origin + number / frames_per_second < end:
-        yield number / frames_per_second, shown.item
+    while number == 0 or due < end:
+        yield due - origin, shown.item
         number += 1
+        due = origin + number / frames_per_second
 
 
 def count_instants(duration: Fraction, frames_per_second: Fraction) -> int:
