@@ -60,7 +60,7 @@ class VideoConfig(NetworkConfig):
     per: Per = "video"
     """A document for each video, each clip or each cue."""
     clip_seconds: float = 22.0
-    """Longest clip, in seconds (the mean of VTP's videos; Flamingo, section 3.2)."""
+    """Longest clip, in seconds (what VTP's videos have on average)."""
     frames_per_second: float = 1.0
     """Frames taken from each second (Flamingo, section 3.1: 1)."""
     short_side: int = 320
