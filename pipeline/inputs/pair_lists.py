@@ -1,4 +1,4 @@
-"""Lists of image addresses and captions, in the formats that img2dataset reads: read row by row, whatever their length.
+"""Lists of image addresses and captions, in the formats that img2dataset reads: row by row, but for .json as a whole.
 
 txt (an address a line, and after white space its caption), csv, tsv, json, jsonl, parquet; all but the last also .gz.
 """
