@@ -39,7 +39,7 @@ class Scaler:
             raise
         except FFmpegError as error:
             raise Break(f"a frame in {frame.format.name} cannot be converted: {error}") from error
-        image = Image.frombytes(mode, size, bytes(plane), "raw", mode, plane.line_size)
+        image = Image.frombytes(mode, size, memoryview(plane), "raw", mode, plane.line_size)
         return turned(on_black(image) if mode == "RGBA" else image, frame.rotation)
 
     def _converted(self, frame: av.VideoFrame, size: tuple[int, int], pixels: str) -> av.VideoFrame:
