@@ -145,8 +145,9 @@ def coded_streams(draw: st.DrawFn) -> Coded:
         references.append(set())
         for place in range(leading + after):
             number, is_leading = len(stamps), place < leading
-            older = range(previous if is_leading else key, number)
-            usable = [n for n in older if not stamps[n].nature.disposable and (is_leading or stamps[n].start >= clock)]
+            oldest = previous if is_leading else key
+            older = [n for n in range(oldest, number) if stamps[n].start >= stamps[oldest].start]
+            usable = [n for n in older if not stamps[n].nature.disposable]
             references.append(set(draw(st.lists(st.sampled_from(usable)))))
             start = clock + (place - leading if is_leading else place + 1)
             stamps.append(Stamp(start=start, end=start, nature=draw(st.sampled_from([LEAF, OTHER]))))
