@@ -22,6 +22,8 @@ QUANTITIES = ("documents", "images", "videos", "words")
 PASSES = ("lines", "duplicates", "pictures", "contamination")
 STAGES = ("pages", "pairs", "lines", "paragraphs", "images", "videos", "captions", "documents", *PASSES[1:])
 """In the order in which they come; of an output some of them."""
+TEXTS = ("paragraph", "caption")
+"""Kinds of things whose words are counted one by one; of other documents the words of all together are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ def _shares(record: Record) -> Iterator[tuple[Entry | None, Mapping[str, int]]]:
         else:
             rest.update(amounts)
     own = record.entries[-1]
-    if not any(entry.kind == "paragraph" for entry in record.entries):
+    if not any(entry.kind in TEXTS and "words" in entry.measures for entry in record.entries):
         rest["words"] += _words(own)
     yield _fate(record.entries, record.key), rest
 
@@ -125,7 +127,7 @@ def _fate(entries: Sequence[Entry], key: str) -> Entry | None:
 def _amounts(entry: Entry) -> Mapping[str, int]:
     if entry.kind in ("image", "video"):
         return {f"{entry.kind}s": 1}
-    return {"words": _words(entry)} if entry.kind == "paragraph" else {}
+    return {"words": _words(entry)} if entry.kind in TEXTS else {}
 
 
 def _words(entry: Entry) -> int:

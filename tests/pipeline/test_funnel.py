@@ -73,6 +73,17 @@ def test_pages_and_pairs_that_never_became_documents_are_documents_lost():
     }
 
 
+def test_words_of_captions_are_counted_one_by_one():
+    captions = [
+        Entry(kind="caption", address="p", number=number, reason=reason, measures={"words": words})
+        for number, reason, words in ((0, "", 5.0), (1, "words_under", 2.0))
+    ]
+    funnel = funnel_of(Record("p", "key", [Entry(kind="pair", address="p"), *captions, image()]))
+    assert dict(funnel.read) == {"documents": 1, "images": 1, "words": 7}
+    assert lost(funnel) == {"captions/caption_words_under": {"words": 2}}
+    assert funnel.kept["words"] == 5
+
+
 reasons = st.sampled_from(["", "a_under", "b_over"])
 entries = st.lists(st.one_of(st.builds(paragraph, st.integers(0, 9), reasons), st.builds(image, reasons)), max_size=6)
 records = st.lists(st.tuples(entries, reasons), max_size=8)
