@@ -40,7 +40,8 @@ def command(place: Path, output: Path) -> list[str]:
     return [sys.executable, "-m", "pipeline.video", *paths, "--per", "cue", "--chunk_videos", "2"]
 
 
-@pytest.mark.parametrize("place", ["folder", pytest.param("tar", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["folder", "tar"])
 def test_a_killed_driver_and_a_killed_worker_change_nothing(place, request, tmp_path):
     given = request.getfixturevalue(place)
     finish(start(command(given, tmp_path / "undisturbed")))
