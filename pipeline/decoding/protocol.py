@@ -39,16 +39,12 @@ class VideoError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The arguments of `pipeline.frames.sample_video`."""
+class ChildRequest:
+    """What any child is told that opens a file; it travels as JSON."""
 
     path: str
     container: str
     """FFmpeg's name of the only demuxer that may open the file."""
-    decoder: Decoder
-    frames_per_second: float
-    short_side: int
-    max_frames: int
     deadline_seconds: float
     memory_bytes: int
 
@@ -58,6 +54,16 @@ class Request:
     @classmethod
     def from_json(cls, text: str) -> Self:
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(ChildRequest):
+    """The arguments of `pipeline.frames.sample_video`."""
+
+    decoder: Decoder
+    frames_per_second: float
+    short_side: int
+    max_frames: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -24,7 +24,7 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle
 
 from pipeline.decoding.confinement import confine
-from pipeline.decoding.protocol import VideoError
+from pipeline.decoding.protocol import ChildRequest, VideoError
 from pipeline.decoding.pyav_reader import open_container
 
 PICTURES = ("dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub")
@@ -37,23 +37,11 @@ DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(ChildRequest):
     """What is asked for."""
 
-    path: str
-    container: str
-    """FFmpeg's name of the only demuxer that may open the file."""
     language: str
     """The subtitles in this language, by the code in the file; empty for those that a player shows unasked."""
-    deadline_seconds: float
-    memory_bytes: int
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        return cls(**json.loads(text))
 
 
 def choose(streams: list[SubtitleStream], language: str) -> SubtitleStream | None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline import images
+from pipeline import images, pixels
 from pipeline.door import Fetched, FetchError
 from pipeline.images import ImageConfig, ImageError, NoPicture, Picture, fetch_picture, make_frame
 from pipeline.rules.bounds import Bounds
@@ -336,6 +336,23 @@ def test_odd_real_images_give_a_frame_or_a_reason(material: Path):
     outcomes = {path.name: outcome(path.read_bytes()) for path in (material / "images-captions" / "odd").iterdir()}
     assert {name: outcomes[name] for name in ODD} == ODD
     assert {reason for reason in outcomes.values() if isinstance(reason, str)} <= REASONS
+
+
+def test_the_fast_way_keeps_and_refuses_the_jpegs_that_pillow_does(material: Path, monkeypatch: pytest.MonkeyPatch):
+    files = sorted((material / "images-captions" / "coco-by").rglob("*.jpg"))[:6]
+    chance = random.Random(5)
+    broken = 0
+    for _ in range(120):
+        data = bytearray(chance.choice(files).read_bytes())
+        place = chance.randrange(len(data))
+        length = chance.randrange(1, 3000)
+        data[place : place + length] = chance.choice([b"", chance.randbytes(length), chance.randbytes(20)])
+        verdict = outcome(bytes(data))
+        with monkeypatch.context() as patch:
+            patch.setattr(pixels, "_decode_jpeg", lambda *_: None)
+            assert outcome(bytes(data)) == verdict
+        broken += isinstance(verdict, str)
+    assert 10 < broken < 110
 
 
 def test_mutated_images_give_a_frame_or_a_reason(material: Path):
