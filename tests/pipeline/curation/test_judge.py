@@ -40,6 +40,40 @@ def fates(record: Record) -> list[tuple[str, int, str]]:
     return [(entry.kind, entry.number, entry.reason) for entry in record.entries]
 
 
+def test_a_document_of_which_nothing_is_dropped_stays_as_it_is():
+    five = [Text(text=f"caption {number} of five", caption=True) for number in range(5)]
+    for blocks in (
+        [image(), *five],
+        [Text(text=""), Text(text="two texts\n\n\n\n\nthat stand apart"), image(), Text(text="\n\n"), Text(text="end")],
+    ):
+        page = document(*blocks)
+        kept = keep(page, judge(page, Rules()))
+        assert kept is not None
+        assert kept.blocks == page.blocks
+
+
+def test_texts_are_one_where_the_medium_between_them_went_but_captions_stay_apart():
+    page = document(
+        image(),
+        Text(text="first caption", caption=True),
+        image(60, 60),
+        Text(text="second caption", caption=True),
+        Text(text="before"),
+        image(60, 61),
+        Text(text="after\n\nend"),
+        Text(text="apart"),
+    )
+    kept = keep(page, judge(page, Rules(image={"side": Bounds(least=64)})))
+    assert kept is not None
+    texts = [(block.text, block.caption) for block in kept.blocks if isinstance(block, Text)]
+    assert texts == [
+        ("first caption", True),
+        ("second caption", True),
+        ("before\n\nafter\n\nend", False),
+        ("apart", False),
+    ]
+
+
 def test_a_document_is_measured_as_its_paragraphs_and_images_leave_it():
     rules = Rules(
         document={"media": Bounds(least=2), "words": Bounds(most=8)},
