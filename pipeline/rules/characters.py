@@ -7,16 +7,21 @@ white space, emoji and some 300 signs found on pages.
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from math import isqrt
+
+import numpy as np
 
 from pipeline.rules.bounds import Measure
 from pipeline.rules.quality import ratio
 
 REPEATED_LENGTH = 10
 """Characters of a repeated string (OBELICS, `character_repetition_length`)."""
+HASH_FACTORS = np.array([pow(0x9E3779B97F4A7C15, place + 1, 2**64) for place in range(REPEATED_LENGTH)], np.uint64)
+"""Powers of an odd number (2**64 over the golden ratio): a string's hash is the sum of its characters by these. Two of
+a text's thousands of strings have one hash by chance once in 10**11 texts, and counting strings takes six times as long.
+"""
 PUNCTUATION = ",;:?!."
 WORD = re.compile(r"[\w']+")
 FEWEST_TOKENS = 12
@@ -51,10 +56,14 @@ def is_special(character: str) -> bool:
 
 
 def _character_repetition(text: str) -> float:
-    strings = [text[start : start + REPEATED_LENGTH] for start in range(len(text) - REPEATED_LENGTH + 1)]
-    counts = Counter(strings)
-    repeated = sorted((count for count in counts.values() if count > 1), reverse=True)
-    return ratio(sum(repeated[: isqrt(len(counts))]), len(strings))
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    strings = max(0, len(codes) - REPEATED_LENGTH + 1)
+    hashes = np.zeros(strings, np.uint64)
+    for place, factor in enumerate(HASH_FACTORS):
+        hashes += codes[place : place + strings] * factor
+    counts = np.unique_counts(hashes).counts
+    repeated = np.sort(counts[counts > 1])[::-1]
+    return ratio(float(repeated[: isqrt(len(counts))].sum()), strings)
 
 
 def _punctuation(text: str, fewest_tokens: int) -> float:

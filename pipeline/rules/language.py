@@ -1,8 +1,9 @@
 """The language of a text: py3langid's model, which it ships, or a fastText one such as lid.176.
 
-A text's first 4,000 characters decide: on the 407 texts of WCXB py3langid names the same language for them as for the
-whole, in a fifth of the time. Few words do not decide: of 4,850 English paragraphs of one to four words it calls 49 %
-English, of those of 10 to 19 words 96 %, from 20 words on 99 %. So a short paragraph inherits its document's language.
+A text's first 1,000 characters decide: for 418 of 420 texts of WCXB py3langid names the same language for them as for
+the whole, in 0.5 ms instead of 1.5 for 4,000. Few words do not decide: of 4,850 English paragraphs of one to four words
+it calls 49 % English, of those of 10 to 19 words 96 %, from 20 words on 99 %. So a short paragraph inherits its
+document's language.
 """
 
 import re
@@ -13,7 +14,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from pipeline.rules.bounds import Measure
 
-MOST_CHARACTERS = 4000
+MOST_CHARACTERS = 1000
 FEWEST_WORDS = 20
 UNDETERMINED = "und"
 """ISO 639's code for a text that has no language that one can name."""
