@@ -1,19 +1,24 @@
-"""Reading a dataset: its manifest, its index as one table, its documents in order or one by one."""
+"""Reading a dataset: its manifest, its index as one table or shard by shard, its documents in order or one by one."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyarrow import fs
 
 from shards.document import Document
-from shards.errors import DatasetError
+from shards.errors import DatasetError, ShardError
 from shards.location import Location, locate
 from shards.manifest import Manifest, read_manifest
 from shards.shard import INDEX_SCHEMA, ShardRecord, read_document, read_shard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A folder of shards and the manifest that names them."""
 
@@ -23,10 +28,21 @@ class Dataset:
     def index(self) -> pa.Table:
         """A row a document, in order: `shard` and the columns of `shards.shard.INDEX_SCHEMA`.
 
-        Raises DatasetError if an index is missing or disagrees with the manifest on how many documents there are.
+        Raises ShardError if an index is missing or is another than the manifest names.
         """
-        tables = [self._shard_index(shard) for shard in self.manifest.shards]
+        tables = [_with_shard(self._shard_index(shard), shard.name) for shard in self.manifest.shards]
         return pa.concat_tables(tables) if tables else _with_shard(INDEX_SCHEMA.empty_table(), "")
+
+    def shard_rows(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Two int64[documents]: where each document of shard `name` begins in its tar, and its size, in bytes.
+
+        Reads the index of this one shard, and keeps nothing. Raises ShardError if the tar has another size than the
+        manifest says, or the index is missing or is another than the manifest names.
+        """
+        shard = self._shards[name]
+        self._tar(shard)
+        table = self._shard_index(shard, ["offset", "size"])
+        return table.column("offset").to_numpy(), table.column("size").to_numpy()
 
     def documents(self) -> Iterator[Document]:
         """All documents in the order of the manifest.
@@ -53,29 +69,39 @@ class Dataset:
                 file.seek(offset)
                 data = file.read(size)
         except OSError as error:
-            raise DatasetError(f"{where} cannot be read: {error}") from None
+            raise ShardError(f"{where} cannot be read: {error}", shard) from None
         if len(data) != size:
-            raise DatasetError(f"{where} gave {len(data)} of {size} bytes: the shard is cut")
-        return read_document(data, where)
+            raise ShardError(f"{where} gave {len(data)} of {size} bytes: the shard is cut", shard)
+        try:
+            return read_document(data, where)
+        except DatasetError as error:
+            raise ShardError(str(error), shard) from None
 
-    def _shard_index(self, shard: ShardRecord) -> pa.Table:
+    @cached_property
+    def _shards(self) -> Mapping[str, ShardRecord]:
+        return {shard.name: shard for shard in self.manifest.shards}
+
+    def _shard_index(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
         location = self.location / f"{shard.name}.parquet"
         try:
-            with location.filesystem.open_input_file(location.path) as file:
-                table = pq.ParquetFile(file).read()  # pyright: ignore[reportUnknownMemberType] (the stubs lack a type)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise DatasetError(f"{location} cannot be read: {error}") from None
-        if table.num_rows != shard.documents:
-            raise DatasetError(
-                f"{location} has {table.num_rows} rows and the manifest says {shard.documents} documents"
+            data = location.read()
+        except DatasetError as error:
+            raise ShardError(str(error), shard.name) from None
+        if hashlib.sha256(data).hexdigest() != shard.index_sha256:
+            raise ShardError(
+                f"{location} is not the index that the manifest names, by its sha256: make the dataset again",
+                shard.name,
             )
-        return _with_shard(table, shard.name)
+        return pq.read_table(pa.BufferReader(data), columns=columns)  # pyright: ignore[reportUnknownMemberType]
 
     def _tar(self, shard: ShardRecord) -> Location:
         tar = self.location / f"{shard.name}.tar"
-        if tar.size() != shard.bytes:
-            raise DatasetError(
-                f"{tar} has {tar.size()} bytes and the manifest says {shard.bytes}: make the dataset again"
+        info = tar.filesystem.get_file_info(tar.path)
+        if info.type != fs.FileType.File:
+            raise ShardError(f"{tar} does not exist or is not a file", shard.name)
+        if info.size != shard.bytes:
+            raise ShardError(
+                f"{tar} has {info.size} bytes and the manifest says {shard.bytes}: make the dataset again", shard.name
             )
         return tar
 

@@ -20,7 +20,7 @@ REPEATED_LENGTH = 10
 """Characters of a repeated string (OBELICS, `character_repetition_length`)."""
 HASH_FACTORS = np.array([pow(0x9E3779B97F4A7C15, place + 1, 2**64) for place in range(REPEATED_LENGTH)], np.uint64)
 """Powers of an odd number (2**64 over the golden ratio): a string's hash is the sum of its characters by these. Two of
-a text's thousands of strings have one hash by chance once in 10**11 texts, and counting strings takes six times as long.
+a text's thousands of strings have one hash by chance once in 10**11 texts; counting strings takes six times as long.
 """
 PUNCTUATION = ",;:?!."
 WORD = re.compile(r"[\w']+")
