@@ -1,9 +1,12 @@
 """What goes into a Flamingo: texts, the media they are interleaved with, and which token sees which."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
+
+IGNORED = -100
+"""The label of a token that is not trained on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +35,18 @@ class FlamingoBatch:
     labels: Tensor
     """int64[batch, text]: the token itself where it is trained on, -100 elsewhere."""
 
+    document: Tensor | None = None
+    """int64[batch, text]: which of the documents packed into its row a token belongs to, in runs; -1 for padding.
+
+    None where each row is one document. A token attends to its own document alone, positions start anew with
+    each, and the first token of a document is never predicted from the last of the one before. `media_index`
+    must point to media of the token's own document. Example of two documents: [[0, 0, 0, 1, 1, -1]].
+    """
+
     def __post_init__(self) -> None:
-        for name in ("attention_mask", "media_index", "labels"):
-            self.expect(name, self.input_ids.shape)
+        for name in ("attention_mask", "media_index", "labels", "document"):
+            if getattr(self, name) is not None:
+                self.expect(name, self.input_ids.shape)
         self.expect("frame_mask", self.pixels.shape[:2])
         if self.pixels.ndim != 5 or self.pixels.shape[0] < 1:
             raise ValueError(
@@ -48,6 +60,15 @@ class FlamingoBatch:
         if actual != shape:
             raise ValueError(f"{name} has shape {list(actual)}, and must be {list(shape)}")
 
+    @property
+    def targets(self) -> Tensor:
+        """int64[batch, text - 1]: what the logits at each token but the last are scored on, -100 for nothing."""
+        targets = self.labels[:, 1:]
+        if self.document is None:
+            return targets
+        return targets.masked_fill(self.document[:, 1:] != self.document[:, :-1], IGNORED)
+
     def to(self, device: torch.device | str) -> "FlamingoBatch":
         """The same batch on another device."""
-        return FlamingoBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})

@@ -25,7 +25,7 @@ def decode_greedily(language: LanguageModel, visual: Tensor, batch: FlamingoBatc
     running = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
     while len(chosen) < max_new_tokens and bool(running.any()):
         media = SeenMedia(tokens=visual, arrangement=arrange(media_index, len(visual)))
-        logits = language(ids, mask, media, cache).logits[:, -1]
+        logits = language(ids, mask, media, cache=cache).logits[:, -1]
         ids = logits.index_fill(-1, never, -torch.inf).argmax(dim=-1, keepdim=True)
         chosen.append(ids)
         running = running & ~torch.isin(ids[:, 0], stops)

@@ -53,7 +53,7 @@ class Flamingo(nn.Module):
         self.end_of_chunk_token_id = token_id(self.tokenizer, END_OF_CHUNK_TOKEN)
         self.image_size = vision.size
         self.image_mean = vision.mean
-        self.check_media_arrive()
+        language.probe(config.resampler_width)
 
     @classmethod
     def from_backbones(cls, config: FlamingoConfig) -> "Flamingo":
@@ -82,14 +82,6 @@ class Flamingo(nn.Module):
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""
         write_adapters(Path(folder), self.config, self.fingerprints, self.adapter_state_dict())
 
-    @torch.no_grad()
-    def check_media_arrive(self) -> None:
-        """Run one token, so that a language model that keeps media from its layers is refused when it is built."""
-        token = torch.zeros(1, 1, dtype=torch.int64)
-        visual = torch.zeros(1, 1, self.config.resampler_width)
-        media = SeenMedia(tokens=visual, arrangement=arrange(token, media=1))
-        self.language(token, torch.ones_like(token, dtype=torch.bool), media)
-
     def make_block(self) -> GatedCrossAttention:
         """One gated block of the configured shape."""
         return GatedCrossAttention(
@@ -107,7 +99,7 @@ class Flamingo(nn.Module):
         """Logits float[batch, text, vocabulary]: the frozen head's rows, and more where new ids lie beyond them."""
         tokens = self.see(batch)
         media = SeenMedia(tokens=tokens, arrangement=arrange(batch.media_index, len(tokens)))
-        logits = self.language(batch.input_ids, batch.attention_mask, media).logits
+        logits = self.language(batch.input_ids, batch.attention_mask, media, document=batch.document).logits
         assert logits is not None
         return logits
 

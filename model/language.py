@@ -2,19 +2,30 @@
 
 import inspect
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from model.cross_attention import SeenMedia
+from model.cross_attention import SeenMedia, arrange
+from model.documents import attention_within_documents, positions_in_documents, positions_of_tokens
 from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
 
 IMAGE_TOKEN = "<image>"
 END_OF_CHUNK_TOKEN = "<EOC>"
 PAD_TOKEN = "<PAD>"
+
+
+HANDED: ContextVar[SeenMedia | None] = ContextVar("HANDED", default=None)
+"""The media of the pass under way, for language models that hand no keyword arguments down to their layers (MPT)."""
+
+
+class MediaDropped(ValueError):
+    """A layer was called without media."""
 
 
 class LayerWithMedia(nn.Module):
@@ -24,18 +35,24 @@ class LayerWithMedia(nn.Module):
         super().__init__()
         self.block = block
         self.layer = layer
+        self.checkpointing = False
+        """Whether the backward computes both anew instead of keeping what is between."""
 
     def forward(self, hidden_states: Tensor, *args: Any, media: SeenMedia | None = None, **kwargs: Any) -> Any:
         """hidden_states float[batch, text, width]; the rest is the frozen layer's own, and so is the result.
 
-        Raises ValueError where the media did not arrive: a language model that drops the arguments of its
+        Raises MediaDropped where the media did not arrive: a language model that drops the arguments of its
         layers would otherwise be trained blind, and with the gates at 0 nothing would show it.
         """
+        media = media or HANDED.get()
         if media is None:
-            raise ValueError(
-                f"the language model does not hand its keyword arguments down to its {type(self.layer).__name__}"
-                " layers, so images would never reach them; choose a model of another family"
-            )
+            raise MediaDropped(f"no media arrived at a {type(self.layer).__name__}")
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(self.run, hidden_states, media, *args, use_reentrant=False, **kwargs)
+        return self.run(hidden_states, media, *args, **kwargs)
+
+    def run(self, hidden_states: Tensor, media: SeenMedia, *args: Any, **kwargs: Any) -> Any:
+        """The block and the layer, with everything that they read among the arguments."""
         hidden_states = self.block(hidden_states, media.tokens, arrangement=media.arrangement)
         return self.layer(hidden_states, *args, **kwargs)
 
@@ -49,6 +66,7 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.width: int = lm.config.get_text_config().hidden_size
         self.takes_positions = "position_ids" in inspect.signature(lm.forward).parameters
+        self.hands_media_down = self.parts_documents = True
         self.give_new_tokens()
         self.train(False)
 
@@ -81,23 +99,95 @@ class LanguageModel(nn.Module):
             layers[position] = LayerWithMedia(make_block(), layers[position])
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, media: SeenMedia, cache: Cache | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        media: SeenMedia,
+        *,
+        cache: Cache | None = None,
+        document: Tensor | None = None,
     ) -> CausalLMOutputWithPast:
         """One pass over the tokens that the cache does not hold yet.
 
         input_ids int64[batch, text], attention_mask bool[batch, cached + text]. Positions count the real
-        tokens alone, so padding on either side changes nothing. Returns logits float[batch, text, vocabulary]
-        and the cache, where one was given, grown by `text` tokens.
+        tokens alone, so padding on either side changes nothing. document int64[batch, text] where rows hold
+        several documents (see FlamingoBatch); such rows take no cache. Returns logits
+        float[batch, text, vocabulary] and the cache, where one was given, grown by `text` tokens.
         """
-        positions = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
-        return self.lm(
+        if document is None:
+            positions = positions_of_tokens(attention_mask)[:, -input_ids.shape[1] :]
+            mask = attention_mask.long()
+        else:
+            positions, mask = positions_in_documents(document), self.mask_documents(document)
+        return self.call(
+            media,
             input_ids=input_ids,
-            attention_mask=attention_mask.long(),
+            attention_mask=mask,
             past_key_values=cache,
             use_cache=cache is not None,
-            media=media,
             **({"position_ids": positions} if self.takes_positions else {}),
         )
+
+    def call(self, media: SeenMedia, **inputs: Any) -> CausalLMOutputWithPast:
+        """The LM with the media handed to its layers: as an argument, or beside it where the LM would drop one."""
+        if self.hands_media_down:
+            return self.lm(**inputs, media=media)
+        token = HANDED.set(media)
+        try:
+            return self.lm(**inputs)
+        finally:
+            HANDED.reset(token)
+
+    def mask_documents(self, document: Tensor) -> Tensor | None:
+        """The mask of packed rows in the form that the LM's attention takes; None where positions say enough.
+
+        Raises ValueError where the LM does not keep documents apart, and where a row is longer than a sliding
+        window, which this mask would override.
+        """
+        text, window = document.shape[1], getattr(self.lm.config.get_text_config(), "sliding_window", None)
+        if not self.parts_documents:
+            raise ValueError(
+                f"the language model {type(self.lm).__name__} lets documents in one row see each other; give each"
+                " its own row"
+            )
+        if window is not None and text > window:
+            raise ValueError(
+                f"a packed row has {text} tokens and the language model's sliding window {window}; pack shorter rows"
+            )
+        allowed = attention_within_documents(document)
+        match self.lm.config._attn_implementation:
+            case "sdpa":
+                return allowed
+            case "eager":
+                lowest = torch.finfo(self.lm.dtype).min
+                return torch.zeros_like(allowed, dtype=self.lm.dtype).masked_fill(~allowed, lowest)
+            case _:  # flash and flex attention find documents where positions start anew
+                return None
+
+    @torch.no_grad()
+    def probe(self, media_width: int) -> None:
+        """Find out on two tokens whether the LM hands media to its layers, and keeps packed documents apart.
+
+        A document must have the same logits alone as behind another in its row. With the gates at 0 nothing else
+        would show either.
+        """
+        alone = torch.tensor([[1, 0]], device=self.lm.device)
+        packed = torch.tensor([[0, 1, 1, 0]], device=self.lm.device)
+        try:
+            expected = self.read_blindly(alone, media_width)
+        except (MediaDropped, TypeError):
+            self.hands_media_down = False
+            expected = self.read_blindly(alone, media_width)
+        found = self.read_blindly(packed, media_width, document=torch.tensor([[0, 0, 1, 1]], device=self.lm.device))
+        self.parts_documents = torch.allclose(found[:, 2:], expected, rtol=1e-2, atol=1e-3)
+
+    def read_blindly(self, input_ids: Tensor, media_width: int, document: Tensor | None = None) -> Tensor:
+        """Logits float[batch, text, vocabulary] beside one medium that nobody sees."""
+        tokens = torch.zeros(1, 1, media_width, device=self.lm.device, dtype=self.lm.dtype)
+        media = SeenMedia(tokens=tokens, arrangement=arrange(torch.full_like(input_ids, -1), media=1))
+        logits = self(input_ids, torch.ones_like(input_ids, dtype=torch.bool), media, document=document).logits
+        assert logits is not None
+        return logits
 
 
 def load_language_model(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

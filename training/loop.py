@@ -110,7 +110,7 @@ def make_update(
     loss_sums = list[float]()
     for (name, loaded), count in zip(batches.items(), tokens, strict=True):
         batch = loaded.batch.to(flamingo.device)
-        loss_sum, _ = token_loss(flamingo.logits(batch), batch.labels)
+        loss_sum, _ = token_loss(flamingo.logits(batch), batch.targets)
         flamingo.backward(loss_sum, weight=config.datasets[name].weight, tokens=int(count))
         loss_sums.append(loss_sum.item())
     gradient_norm = flamingo.step(learning_rate)
@@ -128,7 +128,7 @@ def make_update(
 
 def count_targets(loaded: LoadedBatch) -> int:
     """Tokens that the rank's part of the batch is trained on; the first of a text is never predicted."""
-    return int((loaded.batch.labels[:, 1:] != IGNORED).sum())
+    return int((loaded.batch.targets != IGNORED).sum())
 
 
 def gate_values(flamingo: ShardedFlamingo) -> dict[str, float]:
