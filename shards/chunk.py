@@ -15,7 +15,7 @@ from shards.manifest import Commit, write_commit
 from shards.shard import ShardRecord, write_shard
 
 SHARD_BYTES = 512 * 1024 * 1024
-"""A shard is closed when its frames reach this many bytes."""
+"""A shard is closed when its tar reaches this many bytes."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,16 +40,20 @@ def write_chunk(
     make_documents: Callable[[Tally], Iterable[Document]],
     shard_bytes: int = SHARD_BYTES,
     before: Commit | None = None,
+    *,
+    shard_documents: int | None = None,
 ) -> Commit:
     """Writes the documents that `make_documents` yields, and commits them with what it counted meanwhile.
 
-    A document whose key the chunk has already written is dropped as `repeated_document`. `before` is the commit of the
-    generation that this one follows, if there is one.
+    A shard is closed when its tar reaches `shard_bytes` or it holds `shard_documents`. A document whose key the chunk
+    has already written is dropped as `repeated_document`. `before` is the commit of the generation that this one
+    follows, if there is one.
     """
     tally = Tally()
     generation = before.generation + 1 if before else 0
     documents = _without_repeats(make_documents(tally), tally)
-    shards = tuple(_write_shards(folder, f"{chunk}-g{generation}" if generation else chunk, documents, shard_bytes))
+    name = f"{chunk}-g{generation}" if generation else chunk
+    shards = tuple(write_shards(folder, name, documents, shard_bytes, shard_documents))
     tally.count("documents", sum(shard.documents for shard in shards))
     commit = Commit(
         chunk=chunk,
@@ -65,24 +69,20 @@ def write_chunk(
     return commit
 
 
-def _write_shards(
-    folder: Location, name: str, documents: Iterator[Document], shard_bytes: int
+def write_shards(
+    folder: Location,
+    name: str,
+    documents: Iterator[Document],
+    shard_bytes: int = SHARD_BYTES,
+    shard_documents: int | None = None,
 ) -> Iterator[ShardRecord]:
+    """Writes `documents` into shards `{name}-0000`, `{name}-0001` and so on, each closed when it is full."""
     for number in itertools.count():
         first = next(documents, None)
         if first is None:
             return
-        run = _until_full(itertools.chain([first], documents), shard_bytes)
-        yield write_shard(folder, f"{name}-{number:04d}", run)
-
-
-def _until_full(documents: Iterator[Document], shard_bytes: int) -> Iterator[Document]:
-    written = 0
-    for document in documents:
-        yield document
-        written += sum(len(frame.data) for media in document.media for frame in media.frames)
-        if written >= shard_bytes:
-            return
+        rest = itertools.chain([first], documents)
+        yield write_shard(folder, f"{name}-{number:04d}", rest, most_bytes=shard_bytes, most_documents=shard_documents)
 
 
 def _without_repeats(documents: Iterable[Document], tally: Tally) -> Iterator[Document]:

@@ -1,7 +1,8 @@
 """Reading a dataset: its manifest, its index as one table or shard by shard, its documents in order or one by one."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow import fs
 
 from shards.document import Document
 from shards.errors import DatasetError, ShardError
@@ -40,42 +40,39 @@ class Dataset:
         manifest says, or the index is missing or is another than the manifest names.
         """
         shard = self._shards[name]
-        self._tar(shard)
+        with of_shard(name):
+            self._tar(shard)
         table = self._shard_index(shard, ["offset", "size"])
         return table.column("offset").to_numpy(), table.column("size").to_numpy()
 
     def documents(self) -> Iterator[Document]:
         """All documents in the order of the manifest.
 
-        Raises DatasetError if a shard is missing, is longer or shorter than the manifest says, or holds another
-        number of documents.
+        Raises ShardError if a shard is missing, is longer or shorter than the manifest says, holds another number of
+        documents, or one that breaks the schema.
         """
         for shard in self.manifest.shards:
-            number = 0
-            for document in read_shard(self._tar(shard)):
+            yield from self.shard_documents(shard.name)
+
+    def shard_documents(self, name: str) -> Iterator[Document]:
+        """The documents of shard `name`. Raises ShardError as `documents` does."""
+        shard, number = self._shards[name], 0
+        with of_shard(name):
+            tar = self._tar(shard)
+            for document in read_shard(tar):
                 number += 1
                 yield document
             if number != shard.documents:
-                raise DatasetError(
-                    f"{self.location / shard.name}.tar holds {number} documents and the manifest says {shard.documents}"
-                )
+                raise DatasetError(f"{tar} holds {number} documents and the manifest says {shard.documents}")
 
     def read(self, shard: str, offset: int, size: int) -> Document:
-        """The document whose members begin `offset` bytes into the tar of `shard` and take `size` bytes."""
+        """The document whose members begin `offset` bytes into the tar of `shard` and take `size` bytes.
+
+        Raises ShardError if the shard is cut, or what lies there is not one document.
+        """
         tar = self.location / f"{shard}.tar"
-        where = f"{tar} at byte {offset}"
-        try:
-            with tar.filesystem.open_input_file(tar.path) as file:
-                file.seek(offset)
-                data = file.read(size)
-        except OSError as error:
-            raise ShardError(f"{where} cannot be read: {error}", shard) from None
-        if len(data) != size:
-            raise ShardError(f"{where} gave {len(data)} of {size} bytes: the shard is cut", shard)
-        try:
-            return read_document(data, where)
-        except DatasetError as error:
-            raise ShardError(str(error), shard) from None
+        with of_shard(shard):
+            return read_document(tar.read_range(offset, size), f"{tar} at byte {offset}")
 
     @cached_property
     def _shards(self) -> Mapping[str, ShardRecord]:
@@ -83,27 +80,32 @@ class Dataset:
 
     def _shard_index(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
         location = self.location / f"{shard.name}.parquet"
-        try:
+        with of_shard(shard.name):
             data = location.read()
-        except DatasetError as error:
-            raise ShardError(str(error), shard.name) from None
-        if hashlib.sha256(data).hexdigest() != shard.index_sha256:
-            raise ShardError(
-                f"{location} is not the index that the manifest names, by its sha256: make the dataset again",
-                shard.name,
-            )
+            if hashlib.sha256(data).hexdigest() != shard.index_sha256:
+                raise DatasetError(
+                    f"{location} is not the index that the manifest names, by its sha256; make the dataset again"
+                )
         return pq.read_table(pa.BufferReader(data), columns=columns)  # pyright: ignore[reportUnknownMemberType]
 
     def _tar(self, shard: ShardRecord) -> Location:
+        """Raises DatasetError if it is missing, or longer or shorter than the manifest says."""
         tar = self.location / f"{shard.name}.tar"
-        info = tar.filesystem.get_file_info(tar.path)
-        if info.type != fs.FileType.File:
-            raise ShardError(f"{tar} does not exist or is not a file", shard.name)
-        if info.size != shard.bytes:
-            raise ShardError(
-                f"{tar} has {info.size} bytes and the manifest says {shard.bytes}: make the dataset again", shard.name
-            )
+        size = tar.size()
+        if size != shard.bytes:
+            raise DatasetError(f"{tar} has {size} bytes and the manifest says {shard.bytes}; make the dataset again")
         return tar
+
+
+@contextmanager
+def of_shard(name: str) -> Generator[None]:
+    """Whatever is wrong with the dataset inside this block is wrong with shard `name`: raises ShardError."""
+    try:
+        yield
+    except ShardError:
+        raise
+    except DatasetError as error:
+        raise ShardError(str(error), name) from None
 
 
 def _with_shard(table: pa.Table, name: str) -> pa.Table:

@@ -1,5 +1,6 @@
 """Where bytes lie: one type for local paths, `s3://` and `gs://` addresses, and writes that are whole or absent."""
 
+import errno
 import os
 import secrets
 from collections.abc import Generator
@@ -12,6 +13,10 @@ import pyarrow as pa
 from pyarrow import fs
 
 from shards.errors import DatasetError
+from shards.reading import PieceStream, read_range, retried
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room on the device, no more of a quota, a file too large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +57,16 @@ class Location:
         return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
     def read(self) -> bytes:
-        """All of its bytes. Raises DatasetError if it is not there."""
-        try:
-            with self.filesystem.open_input_stream(self.path, compression=None) as stream:
-                return stream.read()
-        except OSError as error:
-            raise DatasetError(f"{self} cannot be read: {error}") from None
+        """All of its bytes. Raises DatasetError if it is not there or cannot be read."""
+        return read_range(self.filesystem, self.path, 0, None, str(self))
+
+    def read_range(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on. Raises DatasetError if it ends before, is not there or cannot be read."""
+        return read_range(self.filesystem, self.path, offset, size, str(self))
+
+    def open(self) -> PieceStream:
+        """Its bytes from the first on; a context manager. Raises DatasetError if it is not there."""
+        return PieceStream(self.filesystem, self.path, str(self))
 
     def write(self, data: bytes) -> None:
         """Puts `data` here, whole or not at all."""
@@ -69,24 +78,48 @@ class Location:
         """Lends a local path to write to, and puts it here when the block ends without an exception.
 
         On a local disk that is an fsync and a rename. An object store gets one put of finished bytes, because
-        an exception inside `open_output_stream` publishes the part that was written.
+        an exception inside `open_output_stream` publishes the part that was written. Raises DatasetError if the
+        disk is full, or a file may not be so large.
         """
-        if self.is_local:
-            target = Path(self.path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-            try:
-                yield temporary
-                _flush_to_disk(temporary)
-                temporary.replace(target)
-                _flush_to_disk(target.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
-        else:
-            with TemporaryDirectory() as folder:
-                temporary = Path(folder, self.name)
-                yield temporary
-                fs.copy_files(str(temporary), self.path, destination_filesystem=self.filesystem)
+        with _naming_a_full_disk(self):
+            if self.is_local:
+                with _beside(Path(self.path)) as temporary:
+                    yield temporary
+            else:
+                with TemporaryDirectory() as folder:
+                    temporary = Path(folder, self.name)
+                    yield temporary
+                    self._put(temporary)
+
+    def _put(self, file: Path) -> None:
+        retried(lambda: fs.copy_files(str(file), self.path, destination_filesystem=self.filesystem))
+
+
+@contextmanager
+def _beside(target: Path) -> Generator[Path]:
+    """Lends a file beside `target`, which then takes its place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(target)
+        _flush_to_disk(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming_a_full_disk(target: Location) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DatasetError(
+            f"{target} cannot be written: {os.strerror(error.errno)}; nothing of it was kept, so make room and "
+            "start again"
+        ) from error
 
 
 def locate(uri: str) -> Location:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from shards.errors import DatasetError
 from shards.location import Location
-from shards.schema import SCHEMA_VERSION, parse_object
+from shards.schema import SCHEMA_VERSION, check_version, parse_object
 from shards.shard import ShardRecord
 
 Record = TypeVar("Record", "Manifest", "Commit")
@@ -98,11 +98,10 @@ def read_manifest(folder: Location) -> Manifest:
         )
     data = location.read()
     record = parse_object(data, str(location))
-    if record.get("version", SCHEMA_VERSION) > SCHEMA_VERSION:
-        raise DatasetError(
-            f"{location} has schema version {record['version']} and this program reads up to {SCHEMA_VERSION}; "
-            "install a newer Flamboyance"
-        )
+    version = record.get("version")
+    if type(version) is not int:
+        raise DatasetError(f"{location}: field 'version' is {version!r}; it must be of type int")
+    check_version(version, str(location))
     return _build(Manifest, {**record, "sha256": hashlib.sha256(data).hexdigest()}, location)
 
 

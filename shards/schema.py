@@ -8,6 +8,10 @@ from shards.document import Block, Document, Frame, ImageFormat, Media, Text
 from shards.errors import DatasetError
 
 SCHEMA_VERSION = 1
+DOCUMENT_FIELDS = frozenset({"version", "key", "source", "blocks", "facts", "measures"})
+TEXT_FIELDS = frozenset({"type", "text", "caption"})
+MEDIA_FIELDS = frozenset({"type", "url", "alt", "title", "frames"})
+FRAME_FIELDS = frozenset({"member", "width", "height", "seconds"})
 Value = TypeVar("Value")
 
 
@@ -46,33 +50,46 @@ def _encode_block(block: Block, next_member: Callable[[], str]) -> dict[str, obj
 def decode_document(data: bytes, members: Mapping[str, bytes], where: str) -> Document:
     """The document whose JSON is `data` and whose frames are `members`, by name.
 
-    Raises DatasetError naming `where` and the field if the JSON breaks the schema or a frame is missing.
+    Raises DatasetError naming `where` and the field if the JSON breaks the schema, or its frames are not `members`.
     """
     record = parse_object(data, where)
-    version = _field(record, "version", int, where)
-    if version > SCHEMA_VERSION:
-        raise DatasetError(
-            f"{where} has schema version {version} and this program reads up to {SCHEMA_VERSION}; "
-            "install a newer Flamboyance"
-        )
-    return Document(
+    check_version(_field(record, "version", int, where), where)
+    _refuse_unknown(record, DOCUMENT_FIELDS, where)
+    left = dict(members)
+    document = Document(
         key=_field(record, "key", str, where),
         source=_field(record, "source", str, where),
         blocks=tuple(
-            _decode_block(block, members, f"{where}, block {n}")
+            _decode_block(block, left, f"{where}, block {n}")
             for n, block in enumerate(_records(record, "blocks", where))
         ),
         facts=_mapping(record, "facts", str, where),
         measures=_mapping(record, "measures", float, where),
     )
+    if left:
+        raise DatasetError(f"{where}: member {min(left)!r} is named by none of its blocks")
+    return document
 
 
-def _decode_block(record: dict[str, Any], members: Mapping[str, bytes], where: str) -> Block:
+def check_version(version: int, where: str) -> None:
+    """Raises DatasetError if this program cannot read schema `version`: older ones it reads, newer ones it does not."""
+    if version > SCHEMA_VERSION:
+        raise DatasetError(
+            f"{where} has schema version {version} and this program reads up to {SCHEMA_VERSION}; "
+            "install a newer Flamboyance"
+        )
+    if version < 1:
+        raise DatasetError(f"{where} has schema version {version}; versions begin with 1")
+
+
+def _decode_block(record: dict[str, Any], members: dict[str, bytes], where: str) -> Block:
     kind = _field(record, "type", str, where)
     if kind == "text":
+        _refuse_unknown(record, TEXT_FIELDS, where)
         return Text(text=_field(record, "text", str, where), caption=_field(record, "caption", bool, where))
     if kind != "image" and kind != "video":
         raise DatasetError(f"{where}: type is {kind!r}; it must be 'text', 'image' or 'video'")
+    _refuse_unknown(record, MEDIA_FIELDS, where)
     frames = tuple(_decode_frame(frame, members, where) for frame in _records(record, "frames", where))
     texts = {name: _field(record, name, str, where) for name in ("url", "alt", "title")}
     try:
@@ -81,18 +98,21 @@ def _decode_block(record: dict[str, Any], members: Mapping[str, bytes], where: s
         raise DatasetError(f"{where}: {error}") from None
 
 
-def _decode_frame(record: dict[str, Any], members: Mapping[str, bytes], where: str) -> Frame:
+def _decode_frame(record: dict[str, Any], members: dict[str, bytes], where: str) -> Frame:
+    """The frame whose bytes are one of `members`, from which it is taken."""
+    _refuse_unknown(record, FRAME_FIELDS, where)
     member = _field(record, "member", str, where)
     suffix = member.rpartition(".")[2]
     if suffix not in get_args(ImageFormat):
         raise DatasetError(f"{where}: member {member!r} is none of {', '.join(get_args(ImageFormat))}")
-    if member not in members:
-        raise DatasetError(f"{where}: member {member!r} is not in the shard")
+    data = members.pop(member, None)
+    if data is None:
+        raise DatasetError(f"{where}: member {member!r} is not in the shard, or two frames name it")
     return Frame(
-        data=members[member],
+        data=data,
         format=cast(ImageFormat, suffix),
-        width=_field(record, "width", int, where),
-        height=_field(record, "height", int, where),
+        width=_pixels(record, "width", where),
+        height=_pixels(record, "height", where),
         seconds=_field(record, "seconds", float, where),
     )
 
@@ -100,12 +120,28 @@ def _decode_frame(record: dict[str, Any], members: Mapping[str, bytes], where: s
 def parse_object(data: bytes, where: str) -> dict[str, Any]:
     """The JSON object that `data` is. Raises DatasetError naming `where` if it is none."""
     try:
-        record = json.loads(data)
+        record = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{where} is not JSON: {error}") from None
     if not isinstance(record, dict):
         raise DatasetError(f"{where} is not a JSON object")
     return cast(dict[str, Any], record)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _refuse_unknown(record: Mapping[str, Any], fields: frozenset[str], where: str) -> None:
+    if unknown := record.keys() - fields:
+        raise DatasetError(f"{where}: field {min(unknown)!r} is not of schema version {SCHEMA_VERSION}")
+
+
+def _pixels(record: Mapping[str, Any], name: str, where: str) -> int:
+    number = _field(record, name, int, where)
+    if number < 1:
+        raise DatasetError(f"{where}: field {name!r} is {number}; it must be at least 1")
+    return number
 
 
 def _field(record: Mapping[str, Any], name: str, kind: type[Value], where: str) -> Value:

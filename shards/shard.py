@@ -6,8 +6,6 @@ times, owners and modes are constants.
 
 import hashlib
 import io
-import itertools
-import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from shards.document import Document
 from shards.errors import DatasetError
 from shards.location import Location
 from shards.schema import decode_document, encode_document, member_names
+from shards.tar import KEY, TAR_END, Run, append_members, read_runs
 
 INDEX_SCHEMA = pa.schema(
     [
@@ -57,17 +56,28 @@ class ShardRecord:
     index_sha256: str
 
 
-def write_shard(folder: Location, name: str, documents: Iterable[Document]) -> ShardRecord:
+def write_shard(
+    folder: Location,
+    name: str,
+    documents: Iterable[Document],
+    *,
+    most_bytes: int | None = None,
+    most_documents: int | None = None,
+) -> ShardRecord:
     """Writes `{name}.tar` and `{name}.parquet` into `folder`, each whole or not at all.
 
-    Raises DatasetError if two documents have one key, or a key is not safe as a file name.
+    The shard is closed with the document that brings its tar to `most_bytes`, or with document number
+    `most_documents`; an iterator still has the others then. Raises DatasetError if two documents have one key, a key
+    is not safe as a file name, or the disk is full.
     """
     rows: list[dict[str, object]] = []
     with (folder / f"{name}.tar").written_whole() as path:
         with path.open("wb") as file:
             for document in documents:
-                rows.append(_index_row(document, file.tell(), _append(file, document)))
-            file.write(bytes(2 * tarfile.BLOCKSIZE))
+                rows.append(index_row(document, file.tell(), _append(file, document)))
+                if len(rows) == most_documents or (most_bytes is not None and file.tell() >= most_bytes):
+                    break
+            file.write(TAR_END)
         _refuse_repeated_keys(rows, name)
         tar_bytes, tar_sha256 = path.stat().st_size, sha256_of(path)
     index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
@@ -89,16 +99,27 @@ def write_shard(folder: Location, name: str, documents: Iterable[Document]) -> S
 
 def read_document(data: bytes, where: str) -> Document:
     """The document whose tar members are `data`, as the index's offset and size cut them out."""
-    documents = list(_documents(io.BytesIO(data), where))
-    if len(documents) != 1:
-        raise DatasetError(f"{where}: the index names one document here and the tar holds {len(documents)}")
-    return documents[0]
+    runs = list(read_runs(io.BytesIO(data), len(data), where, ended=False))
+    if len(runs) != 1:
+        raise DatasetError(f"{where}: the index names one document here and the tar holds {len(runs)}")
+    return decode_run(runs[0], where)
 
 
 def read_shard(shard: Location) -> Iterator[Document]:
     """All documents of the tar at `shard`, in order. Raises DatasetError if it is cut or breaks the schema."""
-    with shard.filesystem.open_input_file(shard.path) as stream:
-        yield from _documents(cast(IO[bytes], stream), str(shard))
+    with shard.open() as stream:
+        for run in read_runs(stream, stream.size, str(shard), ended=True):
+            yield decode_run(run, str(shard))
+
+
+def decode_run(run: Run, where: str) -> Document:
+    """The document of a run of members. Raises DatasetError naming `where` and its key if it breaks the schema."""
+    frames = dict(run.members)
+    where = f"{where}, document {run.key}"
+    document = decode_document(frames.pop(f"{run.key}.json", b""), frames, where)
+    if document.key != run.key:
+        raise DatasetError(f"{where}: field 'key' is {document.key!r} and its members are named {run.key}")
+    return document
 
 
 def sha256_of(path: Path) -> str:
@@ -108,42 +129,17 @@ def sha256_of(path: Path) -> str:
 
 def _append(file: IO[bytes], document: Document) -> int:
     """Writes the members of `document`; returns how many bytes they take."""
-    if not document.key.isalnum() or not document.key.isascii():
-        raise DatasetError(f"document of {document.source!r} has key {document.key!r}; use letters and digits only")
-    start = file.tell()
+    if not KEY.fullmatch(document.key):
+        raise DatasetError(
+            f"document of {document.source!r} has key {document.key!r}; use 1 to 64 letters and digits of ASCII"
+        )
     frames = [frame.data for media in document.media for frame in media.frames]
     names = [f"{document.key}.json", *member_names(document)]
-    for name, data in zip(names, [encode_document(document), *frames], strict=True):
-        header = tarfile.TarInfo(name)
-        header.size = len(data)
-        file.write(header.tobuf(tarfile.USTAR_FORMAT))
-        file.write(data)
-        file.write(bytes(-len(data) % tarfile.BLOCKSIZE))
-    return file.tell() - start
+    return append_members(file, zip(names, [encode_document(document), *frames], strict=True))
 
 
-def _documents(stream: IO[bytes], where: str) -> Iterator[Document]:
-    for key, group in itertools.groupby(_members(stream, where), key=lambda member: member[0].partition(".")[0]):
-        members = dict(group)
-        yield decode_document(members.pop(f"{key}.json", b""), members, f"{where}, document {key}")
-
-
-def _members(stream: IO[bytes], where: str) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for member in tar:
-                content = tar.extractfile(member) if member.isreg() else None
-                if content is None or "/" in member.name:
-                    raise DatasetError(f"{where}: member {member.name!r} is not a plain file of a document")
-                data = content.read()
-                if len(data) != member.size:
-                    raise DatasetError(f"{where} is cut inside member {member.name!r}")
-                yield member.name, data
-    except tarfile.TarError as error:
-        raise DatasetError(f"{where} is not a whole tar: {error}") from None
-
-
-def _index_row(document: Document, offset: int, size: int) -> dict[str, object]:
+def index_row(document: Document, offset: int, size: int) -> dict[str, object]:
+    """The row of `document` in the index of a shard where it lies at `offset` and takes `size` bytes."""
     return {
         "key": document.key,
         "offset": offset,

@@ -40,9 +40,9 @@ def document(name: str = "a", frames: int = 1) -> Document:
     )
 
 
-def dataset_of(folder: Path, *documents: Document, shard_bytes: int = 10**9) -> Dataset:
+def dataset_of(folder: Path, *documents: Document, **sizes: int) -> Dataset:
     location = locate(str(folder))
-    write_chunk(location, "000000", lambda tally: documents, shard_bytes)
+    write_chunk(location, "000000", lambda tally: documents, **sizes)
     write_manifest(location, merge("test", {}, read_commits(location)))
     return open_dataset(str(folder))
 
@@ -87,9 +87,11 @@ def test_the_same_documents_give_the_same_bytes(tmp_path):
 
 def test_shards_are_closed_at_their_size_and_lose_nothing(tmp_path):
     written = [document(str(n)) for n in range(7)]
-    dataset = dataset_of(tmp_path, *written, shard_bytes=12)  # each document has 6 bytes of frames
-    assert [shard.documents for shard in dataset.manifest.shards] == [2, 2, 2, 1]
-    assert list(dataset.documents()) == written
+    # A document takes 3,584 bytes: its JSON, of 513 to 1,024 bytes, and two frames of a block, each with a header.
+    for number, sizes in enumerate(({"shard_bytes": 3585}, {"shard_bytes": 7168}, {"shard_documents": 2})):
+        dataset = dataset_of(tmp_path / str(number), *written, **sizes)
+        assert [shard.documents for shard in dataset.manifest.shards] == [2, 2, 2, 1]
+        assert list(dataset.documents()) == written
 
 
 def test_a_repeated_document_is_dropped_and_counted(tmp_path):
@@ -120,7 +122,7 @@ def test_a_cut_shard_is_named(tmp_path):
         list(dataset.documents())
     row = dataset.index().to_pylist()[1]
     tar.write_bytes(whole[: row["offset"] + 600])
-    with pytest.raises(DatasetError, match="the shard is cut"):
+    with pytest.raises(DatasetError, match=r"000000-0000\.tar is cut: it has \d+ bytes, and \d+ are named"):
         dataset.read(row["shard"], row["offset"], row["size"])
     tar.unlink()
     with pytest.raises(DatasetError, match="does not exist"):
@@ -227,7 +229,7 @@ def test_a_mutated_shard_gives_documents_or_a_dataset_error(tmp_path):
 
 
 def test_the_rows_of_one_shard_are_read_alone(tmp_path):
-    dataset = dataset_of(tmp_path, *(document(str(n)) for n in range(5)), shard_bytes=12)
+    dataset = dataset_of(tmp_path, *(document(str(n)) for n in range(5)), shard_documents=2)
     rows = dataset.index().to_pylist()
     for shard in dataset.manifest.shards:
         offsets, sizes = dataset.shard_rows(shard.name)

@@ -1,0 +1,129 @@
+"""Bytes from local disks and object stores: what fails is tried again, and a short read is never taken for the end.
+
+A file is read in pieces by their place. How long it is is asked first, so that fewer bytes than there must be are a
+failure like any other: the file is opened anew and the piece asked for again, after a pause that doubles.
+"""
+
+import io
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+from pyarrow import fs
+
+from shards.errors import DatasetError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Result = TypeVar("Result")
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS = 0.25
+"""Pauses are 0.25, 0.5, ... 4 seconds, each up to half longer or shorter, so that workers do not come back at once."""
+PIECE_BYTES = 4 * 1024 * 1024
+"""A file that is read in order is asked for in pieces of this size."""
+FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""What no second attempt mends."""
+
+
+def retried(attempt: Callable[[], Result]) -> Result:
+    """What `attempt` returns, called again after a pause if it raises an OSError; the last one is the caller's."""
+    pause = FIRST_PAUSE_SECONDS
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except FINAL:
+            raise
+        except OSError:
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause *= 2
+    return attempt()
+
+
+def read_range(filesystem: fs.FileSystem, path: str, offset: int, size: int | None, where: str) -> bytes:
+    """`size` bytes of a file from `offset` on, or all the others.
+
+    Raises DatasetError naming `where` if it cannot be read or ends before.
+    """
+
+    def attempt() -> bytes:
+        with filesystem.open_input_file(path) as file:
+            length = file.size() - offset if size is None else size
+            if offset + length > file.size():
+                raise DatasetError(f"{where} is cut: it has {file.size()} bytes, and {offset + length} are named")
+            return _piece(file, offset, length)
+
+    try:
+        return retried(attempt)
+    except OSError as error:
+        raise DatasetError(f"{where} cannot be read: {error}") from None
+
+
+class PieceStream(io.BufferedReader):
+    """A file as a buffered stream of bytes, which asks again for a piece that fails, and can be sought."""
+
+    def __init__(self, filesystem: fs.FileSystem, path: str, where: str) -> None:
+        """Raises DatasetError naming `where` if there is no such file, and later if it can no longer be read."""
+        pieces = _Pieces(filesystem, path, where)
+        super().__init__(pieces, PIECE_BYTES)
+        self.size = pieces.size
+        """Of the file, in bytes."""
+
+
+class _Pieces(io.RawIOBase):
+    def __init__(self, filesystem: fs.FileSystem, path: str, where: str) -> None:
+        self._filesystem, self._path, self._where = filesystem, path, where
+        self._position = 0
+        self._file = self._retried(self._open)
+        self.size = self._file.size()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        length = min(len(view), max(0, self.size - self._position))
+        view[:length] = self._retried(lambda: self._read(length))
+        self._position += length
+        return length
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _retried(self, attempt: Callable[[], Result]) -> Result:
+        try:
+            return retried(attempt)
+        except OSError as error:
+            raise DatasetError(f"{self._where} cannot be read: {error}") from None
+
+    def _open(self) -> pa.NativeFile:
+        return self._filesystem.open_input_file(self._path)
+
+    def _read(self, length: int) -> bytes:
+        if self._file.closed:
+            self._file = self._open()
+        try:
+            return _piece(self._file, self._position, length)
+        except OSError:
+            self._file.close()
+            raise
+
+
+def _piece(file: pa.NativeFile, offset: int, length: int) -> bytes:
+    """Raises OSError if these are not all bytes that there have to be."""
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) != length:
+        raise OSError(f"{len(data)} bytes came where {length} were to come, at byte {offset}")
+    return data
