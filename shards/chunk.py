@@ -64,6 +64,7 @@ def write_chunk(
         links=before.links if before else tuple(sorted(tally.links)),
         late_links=tuple(sorted({*before.late_links, *tally.links} - {*before.links})) if before else (),
         generation=generation,
+        removals=before.removals if before else (),
     )
     write_commit(folder, commit)
     return commit

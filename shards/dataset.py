@@ -30,7 +30,7 @@ class Dataset:
 
         Raises ShardError if an index is missing or is another than the manifest names.
         """
-        tables = [_with_shard(self._shard_index(shard), shard.name) for shard in self.manifest.shards]
+        tables = [_with_shard(self.index_of(shard), shard.name) for shard in self.manifest.shards]
         return pa.concat_tables(tables) if tables else _with_shard(INDEX_SCHEMA.empty_table(), "")
 
     def shard_rows(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -41,8 +41,8 @@ class Dataset:
         """
         shard = self._shards[name]
         with of_shard(name):
-            self._tar(shard)
-        table = self._shard_index(shard, ["offset", "size"])
+            self.tar_of(shard)
+        table = self.index_of(shard, ["offset", "size"])
         return table.column("offset").to_numpy(), table.column("size").to_numpy()
 
     def documents(self) -> Iterator[Document]:
@@ -58,7 +58,7 @@ class Dataset:
         """The documents of shard `name`. Raises ShardError as `documents` does."""
         shard, number = self._shards[name], 0
         with of_shard(name):
-            tar = self._tar(shard)
+            tar = self.tar_of(shard)
             for document in read_shard(tar):
                 number += 1
                 yield document
@@ -78,7 +78,8 @@ class Dataset:
     def _shards(self) -> Mapping[str, ShardRecord]:
         return {shard.name: shard for shard in self.manifest.shards}
 
-    def _shard_index(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
+    def index_of(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
+        """The index of one shard, or some of its columns. Raises ShardError as `index` does."""
         location = self.location / f"{shard.name}.parquet"
         with of_shard(shard.name):
             data = location.read()
@@ -88,7 +89,7 @@ class Dataset:
                 )
         return pq.read_table(pa.BufferReader(data), columns=columns)  # pyright: ignore[reportUnknownMemberType]
 
-    def _tar(self, shard: ShardRecord) -> Location:
+    def tar_of(self, shard: ShardRecord) -> Location:
         """Raises DatasetError if it is missing, or longer or shorter than the manifest says."""
         tar = self.location / f"{shard.name}.tar"
         size = tar.size()

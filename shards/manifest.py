@@ -21,6 +21,7 @@ from shards.shard import ShardRecord
 Record = TypeVar("Record", "Manifest", "Commit")
 MANIFEST = "manifest.json"
 COMMITS = "commits"
+LISTS = ("notes", "links", "late_links", "removals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,8 @@ class Commit:
     """Addresses that only later generations found; apart, so that the chunks cut from `links` stay what they are."""
     generation: int = 0
     """How often the chunk was done again."""
+    removals: tuple[str, ...] = ()
+    """The records, in the folder `removals`, of what `shards.remove` took out of this chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Manifest:
     counts: Mapping[str, int]
     drops: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    removals: tuple[str, ...] = ()
+    """The records, in the folder `removals`, of what `shards.remove` took out."""
     version: int = SCHEMA_VERSION
     sha256: str = field(default="", compare=False)
     """Of the manifest's own bytes, when it was read or written."""
@@ -77,6 +82,7 @@ def merge(job: str, config: Mapping[str, Any], commits: Iterable[Commit]) -> Man
         counts=dict(sorted(counts.items())),
         drops=dict(sorted(drops.items())),
         notes=tuple(note for commit in ordered for note in commit.notes),
+        removals=tuple(sorted({name for commit in ordered for name in commit.removals})),
     )
 
 
@@ -130,7 +136,7 @@ def _to_json(record: Mapping[str, Any]) -> bytes:
 def _build(kind: type[Record], record: dict[str, Any], location: Location) -> Record:
     try:
         shards = tuple(ShardRecord(**shard) for shard in record.pop("shards"))
-        lists = {name: tuple(record.pop(name)) for name in ("notes", "links", "late_links") if name in record}
+        lists = {name: tuple(record.pop(name)) for name in LISTS if name in record}
         return kind(shards=shards, **lists, **record)
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{location} is not a {kind.__name__.lower()} of this program: {error}") from None

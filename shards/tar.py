@@ -11,7 +11,7 @@ import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Protocol
 
 from shards.errors import DatasetError
 
@@ -20,6 +20,12 @@ TAR_END = bytes(2 * BLOCK)
 MEMBER = re.compile(r"([0-9A-Za-z]{1,64})\.(?:json|(?:0|[1-9][0-9]{0,8})\.(?:jpg|png|webp))")
 """The names that members may have: a key, then `json`, or a frame's number and its format."""
 KEY = re.compile(r"[0-9A-Za-z]{1,64}")
+
+
+class Readable(Protocol):
+    """What gives its next bytes, fewer than asked for only where it ends."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,7 @@ def append_members(file: IO[bytes], members: Iterable[tuple[str, bytes]]) -> int
     return file.tell() - start
 
 
-def read_runs(stream: IO[bytes], size: int, where: str, *, ended: bool) -> Iterator[Run]:
+def read_runs(stream: Readable, size: int, where: str, *, ended: bool) -> Iterator[Run]:
     """The documents of `stream`, which has `size` bytes and, if `ended`, is a tar with its end.
 
     Raises DatasetError naming `where` if it is cut, goes on behind its end, or holds anything but members of
@@ -74,7 +80,7 @@ def read_runs(stream: IO[bytes], size: int, where: str, *, ended: bool) -> Itera
         yield Run(key=key, offset=found[0].offset, size=found[-1].end - found[0].offset, members=members)
 
 
-def _members(stream: IO[bytes], size: int, where: str, *, ended: bool) -> Iterator[_Member]:
+def _members(stream: Readable, size: int, where: str, *, ended: bool) -> Iterator[_Member]:
     offset = 0
     while offset < size:
         header = stream.read(BLOCK)
@@ -105,7 +111,7 @@ def _parse_header(header: bytes, where: str) -> tuple[str, str, int]:
     return match[1], member.name, member.size
 
 
-def _check_end(stream: IO[bytes], size: int, where: str) -> None:
+def _check_end(stream: Readable, size: int, where: str) -> None:
     """Raises DatasetError unless `size` bytes, of which one block of zeros was read, are a tar's end."""
     if size != len(TAR_END) or stream.read(BLOCK) != bytes(BLOCK):
         raise DatasetError(f"{where} goes on behind its end, or the end is cut: it has {size} bytes there")
