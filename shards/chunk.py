@@ -38,10 +38,10 @@ def write_chunk(
     folder: Location,
     chunk: str,
     make_documents: Callable[[Tally], Iterable[Document]],
-    shard_bytes: int = SHARD_BYTES,
-    before: Commit | None = None,
     *,
+    shard_bytes: int = SHARD_BYTES,
     shard_documents: int | None = None,
+    before: Commit | None = None,
 ) -> Commit:
     """Writes the documents that `make_documents` yields, and commits them with what it counted meanwhile.
 

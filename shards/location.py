@@ -68,6 +68,11 @@ class Location:
         """Its bytes from the first on; a context manager. Raises DatasetError if it is not there."""
         return PieceStream(self.filesystem, self.path, str(self))
 
+    def delete(self) -> None:
+        """Deletes the file that is here; nothing if there is none."""
+        if self.exists():
+            self.filesystem.delete_file(self.path)
+
     def write(self, data: bytes) -> None:
         """Puts `data` here, whole or not at all."""
         with self.written_whole() as temporary:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from shards.manifest import merge, read_commits, write_manifest
 def make_dataset(tmp_path: Path) -> Callable[..., Dataset]:
     """A function that writes chunks of documents, a list each, as the dataset in `tmp_path / "set"`."""
 
-    def make(*chunks: list[Document], folder: str = "set", **sizes: int) -> Dataset:
+    def make(*chunks: list[Document], folder: str = "set", **sizes: Any) -> Dataset:
         location = locate(str(tmp_path / folder))
         for number, documents in enumerate(chunks):
             write_chunk(location, f"{number:06d}", lambda _, run=documents: run, **sizes)

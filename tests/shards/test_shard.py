@@ -7,6 +7,7 @@ import json
 import random
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def document(name: str = "a", frames: int = 1) -> Document:
     )
 
 
-def dataset_of(folder: Path, *documents: Document, **sizes: int) -> Dataset:
+def dataset_of(folder: Path, *documents: Document, **sizes: Any) -> Dataset:
     location = locate(str(folder))
     write_chunk(location, "000000", lambda tally: documents, **sizes)
     write_manifest(location, merge("test", {}, read_commits(location)))
