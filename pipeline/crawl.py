@@ -118,17 +118,14 @@ def on_a_loop(opening: AbstractAsyncContextManager[Value]) -> Generator[tuple[as
 
 def in_order(runner: asyncio.Runner, work: Iterable[Coroutine[Any, Any, Value]], most: int) -> Iterator[Value]:
     """The results of `work` in its order, `most` of them under way at once."""
-    under_way = deque[asyncio.Task[Value]]()
+    # Not Runner.run, which minds Ctrl-C anew for each result, and takes a millisecond for it.
+    loop, under_way = runner.get_loop(), deque[asyncio.Task[Value]]()
     for coroutine in work:
-        under_way.append(runner.get_loop().create_task(coroutine))
+        under_way.append(loop.create_task(coroutine))
         if len(under_way) == most:
-            yield runner.run(_result(under_way.popleft()))
+            yield loop.run_until_complete(under_way.popleft())
     while under_way:
-        yield runner.run(_result(under_way.popleft()))
-
-
-async def _result(task: asyncio.Task[Value]) -> Value:
-    return await task
+        yield loop.run_until_complete(under_way.popleft())
 
 
 @contextmanager

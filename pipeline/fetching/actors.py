@@ -40,8 +40,9 @@ POLL_SECONDS = 10.0
 """A call for answers returns after this time without one."""
 FORGOTTEN_SECONDS = 600.0
 """A task that has not called for so long is dead, and what waits for it is dropped; if it is not, it asks again."""
-LINGER_SECONDS = 0.005
-"""A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond."""
+LINGER_SECONDS = 0.05
+"""A first answer waits so long for others to travel with it: a call to an actor costs about a millisecond. With 0.005 a
+pair costs 8 % more CPU."""
 CLOSING_SECONDS = 600.0
 """For putting the last segments of the store on an object store."""
 Handle = Any
