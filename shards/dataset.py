@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shards.document import Document
 from shards.errors import DatasetError, ShardError
+from shards.index import INDEX_SCHEMA, read_index
 from shards.location import Location, locate
 from shards.manifest import Manifest, read_manifest
-from shards.shard import INDEX_SCHEMA, ShardRecord, read_document, read_shard
+from shards.shard import ShardRecord, read_document, read_shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Dataset:
     manifest: Manifest
 
     def index(self) -> pa.Table:
-        """A row a document, in order: `shard` and the columns of `shards.shard.INDEX_SCHEMA`.
+        """A row a document, in order: `shard` and the columns of `shards.index.INDEX_SCHEMA`.
 
         Raises ShardError if an index is missing or is another than the manifest names.
         """
@@ -87,7 +87,7 @@ class Dataset:
                 raise DatasetError(
                     f"{location} is not the index that the manifest names, by its sha256; make the dataset again"
                 )
-        return pq.read_table(pa.BufferReader(data), columns=columns)  # pyright: ignore[reportUnknownMemberType]
+        return read_index(data, columns)
 
     def tar_of(self, shard: ShardRecord) -> Location:
         """Raises DatasetError if it is missing, or longer or shorter than the manifest says."""

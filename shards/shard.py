@@ -11,32 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from shards.document import Document
 from shards.errors import DatasetError
+from shards.index import index_row, write_index
 from shards.location import Location
 from shards.schema import decode_document, encode_document, member_names
 from shards.tar import KEY, TAR_END, Run, append_members, read_runs
-
-INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),  # of its first tar header, in bytes
-        pa.field("size", pa.int64(), nullable=False),  # of its members with headers and padding, in bytes
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("texts", pa.int32(), nullable=False),  # blocks of text
-        pa.field("images", pa.int32(), nullable=False),
-        pa.field("videos", pa.int32(), nullable=False),
-        pa.field("frames", pa.int32(), nullable=False),  # of images and videos together
-        pa.field("characters", pa.int64(), nullable=False),  # of all texts together
-        pa.field("words", pa.int64(), nullable=False),  # separated by white space
-        pa.field("facts", pa.map_(pa.string(), pa.string()), nullable=False),
-        pa.field("measures", pa.map_(pa.string(), pa.float64()), nullable=False),
-    ]
-)
-"""The columns of a shard's index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +60,15 @@ def write_shard(
             file.write(TAR_END)
         _refuse_repeated_keys(rows, name)
         tar_bytes, tar_sha256 = path.stat().st_size, sha256_of(path)
-    index = pa.Table.from_pylist(rows, schema=INDEX_SCHEMA)
     with (folder / f"{name}.parquet").written_whole() as path:
-        with pq.ParquetWriter(path, INDEX_SCHEMA, compression="zstd") as writer:
-            writer.write_table(index)
+        write_index(path, rows)
         index_sha256 = sha256_of(path)
     return ShardRecord(
         name=name,
         documents=len(rows),
-        images=_total(index, "images"),
-        videos=_total(index, "videos"),
-        words=_total(index, "words"),
+        images=_total(rows, "images"),
+        videos=_total(rows, "videos"),
+        words=_total(rows, "words"),
         bytes=tar_bytes,
         sha256=tar_sha256,
         index_sha256=index_sha256,
@@ -138,24 +116,6 @@ def _append(file: IO[bytes], document: Document) -> int:
     return append_members(file, zip(names, [encode_document(document), *frames], strict=True))
 
 
-def index_row(document: Document, offset: int, size: int) -> dict[str, object]:
-    """The row of `document` in the index of a shard where it lies at `offset` and takes `size` bytes."""
-    return {
-        "key": document.key,
-        "offset": offset,
-        "size": size,
-        "source": document.source,
-        "texts": len(document.texts),
-        "images": sum(media.kind == "image" for media in document.media),
-        "videos": sum(media.kind == "video" for media in document.media),
-        "frames": sum(len(media.frames) for media in document.media),
-        "characters": sum(len(text.text) for text in document.texts),
-        "words": sum(len(text.text.split()) for text in document.texts),
-        "facts": sorted(document.facts.items()),
-        "measures": sorted(document.measures.items()),
-    }
-
-
 def _refuse_repeated_keys(rows: list[dict[str, object]], name: str) -> None:
     seen = set[object]()
     for row in rows:
@@ -164,5 +124,5 @@ def _refuse_repeated_keys(rows: list[dict[str, object]], name: str) -> None:
         seen.add(row["key"])
 
 
-def _total(index: pa.Table, column: str) -> int:
-    return sum(cast(list[int], index.column(column).to_pylist()))
+def _total(rows: list[dict[str, object]], column: str) -> int:
+    return sum(cast(int, row[column]) for row in rows)

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 
 from shards.dataset import Dataset, of_shard, open_dataset
 from shards.errors import DatasetError, ShardError
+from shards.index import index_row
 from shards.location import Location
 from shards.reading import PieceStream
-from shards.shard import ShardRecord, decode_run, index_row
+from shards.shard import ShardRecord, decode_run
 from shards.tar import read_runs
 
 
