@@ -1,5 +1,7 @@
 """What the resampler and the gated blocks share: multi-head attention over projections, and the feed-forward."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -7,35 +9,41 @@ from torch.nn import functional
 FEED_FORWARD_FACTOR = 4
 """Hidden width of a feed-forward by its width (paper, appendix A.1)."""
 
+Activation = Literal["squared_relu", "gelu"]
+
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, heads: int, mask: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention with `heads` heads.
 
     queries float[n, q, heads * head_width], keys and values float[n, kv, heads * head_width],
-    mask bool[n, kv], True where a key may be attended to. Returns float[n, q, heads * head_width].
+    mask bool[n, kv] or bool[n, q, kv], True where a key may be attended to. Returns
+    float[n, q, heads * head_width].
     """
     queries, keys, values = (
         projected.unflatten(-1, (heads, -1)).transpose(1, 2) for projected in (queries, keys, values)
     )
-    attended = functional.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=None if mask is None else mask[:, None, None, :]
-    )
+    if mask is not None:
+        mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
+    attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
     return attended.transpose(1, 2).flatten(2)
 
 
 class FeedForward(nn.Module):
-    """LayerNorm, then two linear maps with a squared ReLU between them, all without biases in the maps.
+    """LayerNorm, then two linear maps with an activation between them, all without biases in the maps.
 
     The paper names the squared ReLU and the factor of 4; that a norm stands in front is what its
-    "transformer-like" blocks, and OpenFlamingo, take for granted.
+    "transformer-like" blocks, and OpenFlamingo, take for granted. OpenFlamingo has a GELU.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: Activation) -> None:
         super().__init__()
+        self.activation = activation
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, FEED_FORWARD_FACTOR * width, bias=False)
         self.contract = nn.Linear(FEED_FORWARD_FACTOR * width, width, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., width]."""
-        return self.contract(torch.relu(self.expand(self.norm(hidden))).square())
+        expanded = self.expand(self.norm(hidden))
+        active = functional.gelu(expanded) if self.activation == "gelu" else torch.relu(expanded).square()
+        return self.contract(active)

@@ -5,9 +5,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
+from model.arrangement import arrange
 from model.batch import FlamingoBatch
-from model.cross_attention import SeenMedia, arrange
 from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, LanguageModel, token_id
+from model.layers import SeenMedia
 
 
 def decode_greedily(language: LanguageModel, visual: Tensor, batch: FlamingoBatch, max_new_tokens: int) -> list[str]:

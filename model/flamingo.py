@@ -1,18 +1,22 @@
 """Flamingo: a frozen vision encoder and a frozen language model, joined by two trained parts."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from model.adapters import fingerprint, read_adapters, write_adapters
+from model.arrangement import Arrangement, arrange, arrange_all
 from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
-from model.cross_attention import GatedCrossAttention, SeenMedia, arrange
+from model.cross_attention import BlockShape, GatedCrossAttention
 from model.decoding import decode_greedily
 from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, LanguageModel, load_language_model, token_id
-from model.resampler import PerceiverResampler
+from model.layers import SeenMedia, decoder_layers, graft
+from model.resampler import ResamplerShape
+from model.resampler_ablations import RESAMPLERS
 from model.vision import VisionEncoder, load_vision_encoder
 
 __all__ = ["Flamingo", "FlamingoBatch", "FlamingoConfig"]
@@ -37,17 +41,15 @@ class Flamingo(nn.Module):
         self.config = config
         self.fingerprints = dict(fingerprints)
         self.vision = vision
-        self.resampler = PerceiverResampler(
-            features_width=vision.width,
-            width=config.resampler_width,
-            layers=config.resampler_layers,
-            heads=config.resampler_heads,
-            head_width=config.resampler_head_width,
-            latents=config.latents,
-            time_embeddings=config.time_embeddings,
-        )
+        self.resampler = RESAMPLERS[config.resampler](resampler_shape(config, vision.width))
         self.language = language
-        language.insert_blocks(config.cross_attention_every, self.make_block)
+        depth = len(decoder_layers(language.lm))
+        positions = list(range(config.cross_attention_first, depth, config.cross_attention_every))
+        if config.cross_attention == "grafting":
+            positions = list(range(depth, depth + len(graft(language.lm, len(positions)))))
+        language.insert_blocks(positions, partial(GatedCrossAttention, block_shape(config, language.width)))
+        if not config.language_frozen:
+            language.lm.requires_grad_(True)
         self.tokenizer = language.tokenizer
         self.image_token_id = token_id(self.tokenizer, IMAGE_TOKEN)
         self.end_of_chunk_token_id = token_id(self.tokenizer, END_OF_CHUNK_TOKEN)
@@ -82,26 +84,37 @@ class Flamingo(nn.Module):
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""
         write_adapters(Path(folder), self.config, self.fingerprints, self.adapter_state_dict())
 
-    def make_block(self) -> GatedCrossAttention:
-        """One gated block of the configured shape."""
-        return GatedCrossAttention(
-            text_width=self.language.width,
-            media_width=self.config.resampler_width,
-            heads=self.config.cross_attention_heads,
-            head_width=self.config.cross_attention_head_width,
-        )
-
-    def see(self, batch: FlamingoBatch) -> Tensor:
+    def see(self, batch: FlamingoBatch, *, vision_calls: int = 1) -> Tensor:
         """The visual tokens of the batch's media: float[media, latents, resampler width]."""
-        return self.resampler(self.vision(batch.pixels), batch.frame_mask)
+        features = self.vision(batch.pixels, batch.frame_mask, calls=vision_calls)
+        return self.resampler(features, batch.frame_mask)
 
-    def forward(self, batch: FlamingoBatch) -> Tensor:
-        """Logits float[batch, text, vocabulary]: the frozen head's rows, and more where new ids lie beyond them."""
-        tokens = self.see(batch)
-        media = SeenMedia(tokens=tokens, arrangement=arrange(batch.media_index, len(tokens)))
+    def forward(self, batch: FlamingoBatch, *, loss: bool = False, vision_calls: int = 1) -> Tensor:
+        """Logits float[batch, text, vocabulary]: the frozen head's rows, and more where new ids lie beyond them.
+
+        With `loss`, the sum of -log p over `batch.targets` instead, float32[], for which the logits of all tokens
+        never exist at once. The frames go through the vision encoder in `vision_calls` parts; under ZeRO-3 the
+        number must be the same on every rank.
+        """
+        tokens = self.see(batch, vision_calls=vision_calls)
+        media = SeenMedia(tokens=tokens, arrangement=self.arrange(batch))
+        if loss:
+            texts = (batch.input_ids, batch.attention_mask)
+            return self.language.loss(*texts, media, batch.targets, document=batch.document)
         logits = self.language(batch.input_ids, batch.attention_mask, media, document=batch.document).logits
         assert logits is not None
         return logits
+
+    def arrange(self, batch: FlamingoBatch) -> Arrangement:
+        """Which token looks at which media."""
+        if self.config.cross_attention_media == "all":
+            return arrange_all(batch.media_index, batch.document)
+        return arrange(batch.media_index, len(batch.pixels))
+
+    def checkpoint_activations(self, on: bool = True) -> None:
+        """Let the backward compute every layer of the language model anew, so that only their inputs are kept."""
+        for layer in self.language.layers():
+            layer.checkpointing = on
 
     @torch.no_grad()
     def generate(self, batch: FlamingoBatch, *, max_new_tokens: int = 64) -> list[str]:
@@ -131,3 +144,32 @@ class Flamingo(nn.Module):
                     " they were trained with another configuration"
                 )
         self.load_state_dict(dict(state), strict=False)
+
+
+def resampler_shape(config: FlamingoConfig, features_width: int) -> ResamplerShape:
+    """The resampler's part of the config."""
+    return ResamplerShape(
+        features_width=features_width,
+        width=config.resampler_width,
+        layers=config.resampler_layers,
+        heads=config.resampler_heads,
+        head_width=config.resampler_head_width,
+        latents=config.latents,
+        time_embeddings=config.time_embeddings,
+        activation=config.activation,
+        final_norm=config.resampler_final_norm,
+    )
+
+
+def block_shape(config: FlamingoConfig, text_width: int) -> BlockShape:
+    """The gated blocks' part of the config."""
+    return BlockShape(
+        text_width=text_width,
+        media_width=config.resampler_width,
+        heads=config.cross_attention_heads,
+        head_width=config.cross_attention_head_width,
+        activation=config.activation,
+        norm_media=config.cross_attention_norm_media,
+        gated=config.cross_attention_gates and config.cross_attention == "gated",
+        dense=config.cross_attention == "gated",
+    )

@@ -1,60 +1,26 @@
 """The frozen language model: any Hugging Face causal LM, with a gated block in front of every n-th layer."""
 
 import inspect
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from model.cross_attention import SeenMedia, arrange
+from model.arrangement import arrange
+from model.batch import IGNORED
+from model.cross_attention import GatedCrossAttention
 from model.documents import attention_within_documents, positions_in_documents, positions_of_tokens
+from model.layers import HANDED, LayerWithMedia, MediaDropped, SeenMedia, decoder_layers
+from model.loss import token_loss
 from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
 
 IMAGE_TOKEN = "<image>"
 END_OF_CHUNK_TOKEN = "<EOC>"
 PAD_TOKEN = "<PAD>"
-
-
-HANDED: ContextVar[SeenMedia | None] = ContextVar("HANDED", default=None)
-"""The media of the pass under way, for language models that hand no keyword arguments down to their layers (MPT)."""
-
-
-class MediaDropped(ValueError):
-    """A layer was called without media."""
-
-
-class LayerWithMedia(nn.Module):
-    """A gated block, then the frozen layer that it stands in front of."""
-
-    def __init__(self, block: nn.Module, layer: nn.Module) -> None:
-        super().__init__()
-        self.block = block
-        self.layer = layer
-        self.checkpointing = False
-        """Whether the backward computes both anew instead of keeping what is between."""
-
-    def forward(self, hidden_states: Tensor, *args: Any, media: SeenMedia | None = None, **kwargs: Any) -> Any:
-        """hidden_states float[batch, text, width]; the rest is the frozen layer's own, and so is the result.
-
-        Raises MediaDropped where the media did not arrive: a language model that drops the arguments of its
-        layers would otherwise be trained blind, and with the gates at 0 nothing would show it.
-        """
-        media = media or HANDED.get()
-        if media is None:
-            raise MediaDropped(f"no media arrived at a {type(self.layer).__name__}")
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(self.run, hidden_states, media, *args, use_reentrant=False, **kwargs)
-        return self.run(hidden_states, media, *args, **kwargs)
-
-    def run(self, hidden_states: Tensor, media: SeenMedia, *args: Any, **kwargs: Any) -> Any:
-        """The block and the layer, with everything that they read among the arguments."""
-        hidden_states = self.block(hidden_states, media.tokens, arrangement=media.arrangement)
-        return self.layer(hidden_states, *args, **kwargs)
 
 
 class LanguageModel(nn.Module):
@@ -66,7 +32,12 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.width: int = lm.config.get_text_config().hidden_size
         self.takes_positions = "position_ids" in inspect.signature(lm.forward).parameters
+        self.positions: int | None = getattr(
+            lm.config.get_text_config(), "max_position_embeddings", getattr(lm.config, "max_seq_len", None)
+        )
         self.hands_media_down = self.parts_documents = True
+        self.finish: Callable[[Tensor], Tensor] | None = None
+        """What the LM makes of its head's logits; None where that is not known."""
         self.give_new_tokens()
         self.train(False)
 
@@ -92,11 +63,34 @@ class LanguageModel(nn.Module):
         self.lm.set_input_embeddings(EmbeddingWithNewTokens(embedding, new_ids))
         self.lm.set_output_embeddings(HeadWithNewTokens(head, new_ids))
 
-    def insert_blocks(self, every: int, make_block: Callable[[], nn.Module]) -> None:
-        """Put a new block in front of the 1st layer and then of every `every`-th."""
+    def insert_blocks(self, positions: Sequence[int], make_block: Callable[[], GatedCrossAttention]) -> None:
+        """Put a new block in front of the layers at these positions, counted from 0.
+
+        Raises ValueError where there is no such layer.
+        """
         layers = decoder_layers(self.lm)
-        for position in range(0, len(layers), every):
-            layers[position] = LayerWithMedia(make_block(), layers[position])
+        if not positions or max(positions) >= len(layers):
+            raise ValueError(
+                f"cross_attention_first is beyond the {len(layers)} layers of the language model; choose a lower one"
+            )
+        numbers = {position: number for number, position in enumerate(positions)}
+        for position in range(len(layers)):
+            block = make_block() if position in numbers else None
+            layers[position] = LayerWithMedia(block, layers[position], numbers.get(position, -1))
+
+    def head(self) -> nn.Module:
+        """The output head with the new tokens."""
+        head = self.lm.get_output_embeddings()
+        assert head is not None
+        return head
+
+    def layers(self) -> list[LayerWithMedia]:
+        """The layers, each with its block or without one."""
+        return [layer for layer in decoder_layers(self.lm) if isinstance(layer, LayerWithMedia)]
+
+    def keys_values(self, media: Tensor) -> tuple[Tensor, ...]:
+        """What each block makes of media float[media, latents, width], for `SeenMedia.keys_values`."""
+        return tuple(layer.block.attention.keys_values(media) for layer in self.layers() if layer.block is not None)
 
     def forward(
         self,
@@ -114,27 +108,60 @@ class LanguageModel(nn.Module):
         several documents (see FlamingoBatch); such rows take no cache. Returns logits
         float[batch, text, vocabulary] and the cache, where one was given, grown by `text` tokens.
         """
+        return self.call(self.lm, self.inputs(input_ids, attention_mask, cache, document), media)
+
+    def loss(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        media: SeenMedia,
+        targets: Tensor,
+        *,
+        document: Tensor | None = None,
+    ) -> Tensor:
+        """Sum of -log p(target), float32[]; targets int64[batch, text - 1] are `FlamingoBatch.targets`.
+
+        The logits of all tokens never exist at once, unless the LM makes something of them that is not known here.
+        """
+        inputs = self.inputs(input_ids, attention_mask, None, document)
+        if self.finish is None:
+            logits = self.call(self.lm, inputs, media).logits
+            return token_loss(logits, targets)[0]
+        hidden = self.call(self.lm.base_model, inputs, media).last_hidden_state[:, :-1]
+        scored = targets != IGNORED
+        return self.head()(hidden[scored], targets[scored], self.finish)
+
+    def inputs(
+        self, input_ids: Tensor, attention_mask: Tensor, cache: Cache | None, document: Tensor | None
+    ) -> dict[str, Any]:
+        """The LM's own arguments. Raises ValueError where a document is longer than the LM has positions for."""
         if document is None:
             positions = positions_of_tokens(attention_mask)[:, -input_ids.shape[1] :]
             mask = attention_mask.long()
         else:
             positions, mask = positions_in_documents(document), self.mask_documents(document)
-        return self.call(
-            media,
-            input_ids=input_ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
+        longest = int(positions.max()) + 1
+        if self.positions is not None and longest > self.positions:
+            raise ValueError(
+                f"a text has {longest} tokens, and the language model {type(self.lm).__name__} has positions for"
+                f" {self.positions}; cut it"
+            )
+        return {
+            "input_ids": input_ids,
+            "attention_mask": mask,
+            "past_key_values": cache,
+            "use_cache": cache is not None,
             **({"position_ids": positions} if self.takes_positions else {}),
-        )
+        }
 
-    def call(self, media: SeenMedia, **inputs: Any) -> CausalLMOutputWithPast:
-        """The LM with the media handed to its layers: as an argument, or beside it where the LM would drop one."""
+    def call(self, module: nn.Module, inputs: dict[str, Any], media: SeenMedia) -> Any:
+        """The LM or its trunk with the media handed to the layers: as an argument, or beside them where the LM
+        would drop one."""
         if self.hands_media_down:
-            return self.lm(**inputs, media=media)
+            return module(**inputs, media=media)
         token = HANDED.set(media)
         try:
-            return self.lm(**inputs)
+            return module(**inputs)
         finally:
             HANDED.reset(token)
 
@@ -180,14 +207,41 @@ class LanguageModel(nn.Module):
             expected = self.read_blindly(alone, media_width)
         found = self.read_blindly(packed, media_width, document=torch.tensor([[0, 0, 1, 1]], device=self.lm.device))
         self.parts_documents = torch.allclose(found[:, 2:], expected, rtol=1e-2, atol=1e-3)
+        self.finish = self.find_finish(alone, media_width, expected)
+
+    def find_finish(self, input_ids: Tensor, media_width: int, expected: Tensor) -> Callable[[Tensor], Tensor] | None:
+        """What turns the head's logits into the LM's: nothing, or Gemma 2's soft cap, or nothing that is known."""
+        ones = torch.ones_like(input_ids, dtype=torch.bool)
+        inputs = self.inputs(input_ids, ones, None, None)
+        trunk = self.call(self.lm.base_model, inputs, self.unseen_media(input_ids, media_width))
+        logits = self.head()(trunk.last_hidden_state)
+        cap = getattr(self.lm.config.get_text_config(), "final_logit_softcapping", None)
+        candidates: list[Callable[[Tensor], Tensor]] = [identity]
+        if cap is not None:
+            candidates.append(partial(soft_cap, cap=cap))
+        return next((finish for finish in candidates if torch.equal(finish(logits), expected)), None)
 
     def read_blindly(self, input_ids: Tensor, media_width: int, document: Tensor | None = None) -> Tensor:
         """Logits float[batch, text, vocabulary] beside one medium that nobody sees."""
-        tokens = torch.zeros(1, 1, media_width, device=self.lm.device, dtype=self.lm.dtype)
-        media = SeenMedia(tokens=tokens, arrangement=arrange(torch.full_like(input_ids, -1), media=1))
-        logits = self(input_ids, torch.ones_like(input_ids, dtype=torch.bool), media, document=document).logits
+        ones = torch.ones_like(input_ids, dtype=torch.bool)
+        logits = self(input_ids, ones, self.unseen_media(input_ids, media_width), document=document).logits
         assert logits is not None
         return logits
+
+    def unseen_media(self, input_ids: Tensor, media_width: int) -> SeenMedia:
+        """One medium of one visual token that no text token looks at."""
+        tokens = torch.zeros(1, 1, media_width, device=self.lm.device, dtype=self.lm.dtype)
+        return SeenMedia(tokens=tokens, arrangement=arrange(torch.full_like(input_ids, -1), media=1))
+
+
+def identity(logits: Tensor) -> Tensor:
+    """The logits as they are."""
+    return logits
+
+
+def soft_cap(logits: Tensor, cap: float) -> Tensor:
+    """Gemma 2's logits, which do not go beyond the cap."""
+    return cap * torch.tanh(logits / cap)
 
 
 def load_language_model(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -222,15 +276,3 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     found = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(found, int)
     return found
-
-
-def decoder_layers(lm: PreTrainedModel) -> nn.ModuleList:
-    """The LM's list of decoder layers, found by structure: the outermost list as long as the LM is deep.
-
-    Raises ValueError where there is none.
-    """
-    depth: int = lm.config.get_text_config().num_hidden_layers
-    for module in lm.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return module
-    raise ValueError(f"the language model {type(lm).__name__} lacks a list of its {depth} decoder layers")

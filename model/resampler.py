@@ -1,12 +1,46 @@
 """The Perceiver Resampler: any number of frames of any size in, a fixed number of visual tokens out."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
-from model.attention import FeedForward, attend
+from model.attention import Activation, FeedForward, attend
 
 TIME_EMBEDDING_DEVIATION = 0.02
 """Small, so that at the start an image reaches the latents as the vision encoder gave it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResamplerShape:
+    """What any resampler is built from."""
+
+    features_width: int
+    """Of the vision encoder, in features."""
+
+    width: int
+    """Of the resampler and of the visual tokens that it gives, in features."""
+
+    layers: int
+    """Layers, one on the other."""
+
+    heads: int
+    """Attention heads of each layer."""
+
+    head_width: int
+    """Of one head, in features."""
+
+    latents: int
+    """Visual tokens that a medium becomes."""
+
+    time_embeddings: int
+    """Learnt time embeddings, in frames; 0 for none."""
+
+    activation: Activation = "squared_relu"
+    """Between the two maps of each feed-forward."""
+
+    final_norm: bool = False
+    """Whether a norm stands behind the last layer."""
 
 
 class ResamplerLayer(nn.Module):
@@ -16,18 +50,18 @@ class ResamplerLayer(nn.Module):
     their own.
     """
 
-    def __init__(self, width: int, heads: int, head_width: int) -> None:
+    def __init__(self, shape: ResamplerShape) -> None:
         super().__init__()
-        inner = heads * head_width
-        self.heads = heads
-        self.norm_latents = nn.LayerNorm(width)
-        self.norm_features = nn.LayerNorm(width)
-        self.to_queries = nn.Linear(width, inner, bias=False)
-        self.to_keys_values = nn.Linear(width, 2 * inner, bias=False)
-        self.to_out = nn.Linear(inner, width, bias=False)
-        self.feed_forward = FeedForward(width)
+        inner = shape.heads * shape.head_width
+        self.heads = shape.heads
+        self.norm_latents = nn.LayerNorm(shape.width)
+        self.norm_features = nn.LayerNorm(shape.width)
+        self.to_queries = nn.Linear(shape.width, inner, bias=False)
+        self.to_keys_values = nn.Linear(shape.width, 2 * inner, bias=False)
+        self.to_out = nn.Linear(inner, shape.width, bias=False)
+        self.feed_forward = FeedForward(shape.width, shape.activation)
 
-    def forward(self, latents: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
         """latents float[media, latents, width], features float[media, time * space, width],
         mask bool[media, time * space + latents]. Returns float[media, latents, width]."""
         normed = self.norm_latents(latents)
@@ -37,41 +71,54 @@ class ResamplerLayer(nn.Module):
         return latents + self.feed_forward(latents)
 
 
+class FramesInTime(nn.Module):
+    """Features at the resampler's width, with the time embedding of their frame added.
+
+    Features of another width than the resampler's pass through a linear map first.
+    """
+
+    def __init__(self, shape: ResamplerShape) -> None:
+        super().__init__()
+        same = shape.features_width == shape.width
+        self.project = nn.Identity() if same else nn.Linear(shape.features_width, shape.width, bias=False)
+        drawn = TIME_EMBEDDING_DEVIATION * torch.randn(shape.time_embeddings, 1, shape.width)
+        self.time_embeddings = nn.Parameter(drawn) if shape.time_embeddings else None
+
+    def forward(self, features: Tensor, frame_mask: Tensor) -> Tensor:
+        """float[media, time, space, width] from features float[media, time, space, features_width]."""
+        projected = self.project(features)
+        if self.time_embeddings is None:
+            return projected
+        return projected + interpolate_in_time(self.time_embeddings, frame_mask)
+
+
 class PerceiverResampler(nn.Module):
     """The paper's Perceiver Resampler (section 2.1, figure 5).
 
-    Features of another width than the resampler's pass through a linear map first. There is no norm after
-    the last layer: the gated blocks norm what they read.
+    There is no norm after the last layer: the gated blocks norm what they read. OpenFlamingo has it the other
+    way round.
     """
 
-    def __init__(
-        self,
-        *,
-        features_width: int,
-        width: int,
-        layers: int,
-        heads: int,
-        head_width: int,
-        latents: int,
-        time_embeddings: int,
-    ) -> None:
+    def __init__(self, shape: ResamplerShape) -> None:
         super().__init__()
-        same = features_width == width
-        self.project = nn.Identity() if same else nn.Linear(features_width, width, bias=False)
-        self.latents = nn.Parameter(torch.randn(latents, width))
-        self.time_embeddings = nn.Parameter(TIME_EMBEDDING_DEVIATION * torch.randn(time_embeddings, 1, width))
-        self.layers = nn.ModuleList(ResamplerLayer(width, heads, head_width) for _ in range(layers))
+        self.frames = FramesInTime(shape)
+        self.latents = nn.Parameter(torch.randn(shape.latents, shape.width))
+        self.layers = nn.ModuleList(ResamplerLayer(shape) for _ in range(shape.layers))
+        self.norm = nn.LayerNorm(shape.width) if shape.final_norm else nn.Identity()
 
     def forward(self, features: Tensor, frame_mask: Tensor) -> Tensor:
         """features float[media, time, space, features_width], frame_mask bool[media, time] (True for the
         first frames of a row, False for its padding). Returns float[media, latents, width]."""
         media, _, space, _ = features.shape
-        timed = self.project(features) + interpolate_in_time(self.time_embeddings, frame_mask)
+        timed = self.frames(features, frame_mask).flatten(1, 2)
         latents = self.latents.expand(media, -1, -1)
-        mask = torch.cat([frame_mask.repeat_interleave(space, dim=1), frame_mask.new_ones(latents.shape[:2])], dim=1)
+        mask = None
+        if frame_mask.shape[1] > 1:
+            of_latents = frame_mask.new_ones(latents.shape[:2])
+            mask = torch.cat([frame_mask.repeat_interleave(space, dim=1), of_latents], dim=1)
         for layer in self.layers:
-            latents = layer(latents, timed.flatten(1, 2), mask)
-        return latents
+            latents = layer(latents, timed, mask)
+        return self.norm(latents)
 
 
 def interpolate_in_time(embeddings: Tensor, frame_mask: Tensor) -> Tensor:

@@ -4,9 +4,13 @@ An id is new because it is listed, not because it is large: some models (Pythia,
 more rows than their tokenizer has tokens, and there a new token takes the id of an unused row.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from model.loss import chunked_loss
 
 
 class EmbeddingWithNewTokens(nn.Module):
@@ -29,22 +33,38 @@ class EmbeddingWithNewTokens(nn.Module):
 
 
 class HeadWithNewTokens(nn.Module):
-    """A frozen output head, and a trained row for each new id, whether or not the frozen head is tied."""
+    """A frozen output head, and a trained row for each new id, whether or not the frozen head is tied.
+
+    The matrices are its own, not those of modules within it, so that ZeRO-3 gathers them once for all chunks.
+    """
 
     def __init__(self, frozen: nn.Linear, new_ids: list[int]) -> None:
         super().__init__()
-        rows, width = frozen.weight.shape
-        self.frozen = frozen
-        self.new = nn.Linear(width, len(new_ids), bias=False)
-        self.new.weight = nn.Parameter(draw_like(frozen.weight, len(new_ids)))
+        rows, _ = frozen.weight.shape
+        self.weight, self.bias = frozen.weight, frozen.bias
+        self.new = nn.Parameter(draw_like(frozen.weight, len(new_ids)))
         self.new_ids: Tensor
         self.register_buffer("new_ids", torch.tensor(new_ids), persistent=False)
         self.added_columns = max(0, max(new_ids) + 1 - rows)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """float[batch, text, width] to logits float[batch, text, max(frozen rows, highest new id + 1)]."""
-        logits = functional.pad(self.frozen(hidden), (0, self.added_columns))
-        return logits.index_copy(-1, self.new_ids, self.new(hidden).to(logits.dtype))
+    def forward(
+        self, hidden: Tensor, targets: Tensor | None = None, finish: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """float[..., width] to logits float[..., max(frozen rows, highest new id + 1)].
+
+        With targets int64[n], for hidden float[n, width], to the sum of -log p(target) instead; `finish` is what
+        the language model makes of its head's logits.
+        """
+        if targets is None:
+            return self.logits(hidden)
+        trained = [matrix for matrix in (self.new, self.weight, self.bias) if matrix is not None]
+        score = self.logits if finish is None else lambda chunk: finish(self.logits(chunk))
+        return chunked_loss(hidden, targets, score, trained)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """float[..., width] to float[..., vocabulary]."""
+        logits = functional.pad(functional.linear(hidden, self.weight, self.bias), (0, self.added_columns))
+        return logits.index_copy(-1, self.new_ids, functional.linear(hidden, self.new).to(logits.dtype))
 
 
 def draw_like(weight: Tensor, rows: int) -> Tensor:

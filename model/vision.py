@@ -29,11 +29,26 @@ class VisionEncoder(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, pixels: Tensor) -> Tensor:
-        """uint8[media, time, 3, size, size] to float[media, time, space, width], without gradient."""
-        frames = self.normalise(pixels.flatten(0, 1))
-        features = spatial_features(self.backbone(pixel_values=frames), type(self.backbone).__name__)
-        return features.unflatten(0, pixels.shape[:2])
+    def forward(self, pixels: Tensor, frame_mask: Tensor | None = None, *, calls: int = 1) -> Tensor:
+        """uint8[media, time, 3, size, size] to float[media, time, space, width], without gradient.
+
+        Only the frames of frame_mask bool[media, time] are looked at, in `calls` runs of the backbone one after
+        the other; the features of padding are zero.
+        """
+        if frame_mask is None:
+            frame_mask = pixels.new_ones(pixels.shape[:2], dtype=torch.bool)
+        frames = pixels[frame_mask]
+        seen = [self.encode(chunk) for chunk in frames.tensor_split(min(calls, len(frames)))]
+        seen += [self.encode(frames[:1])[:0] for _ in range(calls - len(seen))]
+        found = torch.cat(seen)
+        features = found.new_zeros(*pixels.shape[:2], *found.shape[1:])
+        features[frame_mask] = found
+        return features
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8[frames, 3, size, size] to float[frames, space, width]."""
+        output = self.backbone(pixel_values=self.normalise(frames))
+        return spatial_features(output, type(self.backbone).__name__)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8[frames, 3, size, size] to the backbone's dtype, by its mean and deviation."""

@@ -33,6 +33,10 @@ class ShardedFlamingo:
         """float[batch, text, vocabulary]."""
         return self.engine(batch)
 
+    def loss_sum(self, batch: FlamingoBatch) -> Tensor:
+        """float32[]: the sum of -log p over the batch's targets."""
+        return self.engine(batch, loss=True)
+
     def backward(self, loss_sum: Tensor, *, weight: float, tokens: int) -> None:
         """Adds to the gradients this rank's share of weight * (mean loss over the `tokens` of the global batch).
 

@@ -5,14 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.cross_attention import GatedCrossAttention, MediaCrossAttention, arrange
+from model.arrangement import arrange
+from model.cross_attention import BlockShape, GatedCrossAttention, MediaCrossAttention
 
 HEADS = 2
+SHAPE = BlockShape(text_width=6, media_width=4, heads=HEADS, head_width=5)
 
 
 def make(gate: float) -> GatedCrossAttention:
     torch.manual_seed(0)
-    block = GatedCrossAttention(text_width=6, media_width=4, heads=HEADS, head_width=5).double()
+    block = GatedCrossAttention(SHAPE).double()
     with torch.no_grad():
         for name, parameter in block.named_parameters():
             parameter.copy_(torch.full_like(parameter, gate) if "gate" in name else torch.randn_like(parameter))
@@ -87,9 +89,9 @@ def test_shut_gates_let_text_through_bit_for_bit():
 
 
 def test_tokens_without_a_medium_attend_to_nothing_and_media_nobody_sees_stay_in_the_graph():
-    attention = MediaCrossAttention(text_width=6, media_width=4, heads=2, head_width=5)
+    attention = MediaCrossAttention(SHAPE)
     media = torch.randn(2, 3, 4, requires_grad=True)
-    out = attention(torch.randn(1, 4, 6), media, arrangement=arrange(torch.full((1, 4), -1), 2))
+    out = attention(torch.randn(1, 4, 6), attention.keys_values(media), arrangement=arrange(torch.full((1, 4), -1), 2))
     assert torch.equal(out, torch.zeros(1, 4, 6))
     out.sum().backward()
     assert media.grad is not None

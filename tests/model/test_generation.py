@@ -61,7 +61,7 @@ def test_answers_end_before_the_end_of_the_chunk(build, prompts):
     with torch.no_grad():
         norm = flamingo.language.lm.model.norm
         norm.register_forward_hook(lambda module, args, out: torch.ones_like(out))
-        head.new.weight.fill_(10.0)
+        head.new.fill_(10.0)
     assert flamingo.generate(prompt_batch(flamingo, prompts), max_new_tokens=8) == [""] * 4
 
 
@@ -70,8 +70,8 @@ def test_images_and_padding_are_never_written(build, prompts):
     head = flamingo.language.lm.get_output_embeddings()
     with torch.no_grad():
         flamingo.language.lm.model.norm.register_forward_hook(lambda module, args, out: torch.ones_like(out))
-        head.new.weight.fill_(10.0)
-        head.new.weight[1] = -10.0
+        head.new.fill_(10.0)
+        head.new[1] = -10.0
     answer = flamingo.generate(prompt_batch(flamingo, prompts[:1]), max_new_tokens=3)[0]
     assert len(answer.split()) == 3
     assert "<" not in answer

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.resampler import PerceiverResampler, interpolate_in_time
+from model.resampler import PerceiverResampler, ResamplerShape, interpolate_in_time
 
 HEADS = 2
 
 
 def make(features_width: int = 6, width: int = 6, time_embeddings: int = 4) -> PerceiverResampler:
     torch.manual_seed(0)
-    resampler = PerceiverResampler(
+    shape = ResamplerShape(
         features_width=features_width,
         width=width,
         layers=2,
@@ -19,7 +19,8 @@ def make(features_width: int = 6, width: int = 6, time_embeddings: int = 4) -> P
         head_width=5,
         latents=3,
         time_embeddings=time_embeddings,
-    ).double()
+    )
+    resampler = PerceiverResampler(shape).double()
     with torch.no_grad():
         for parameter in resampler.parameters():
             parameter.copy_(torch.randn_like(parameter))
@@ -41,7 +42,7 @@ def attention(q, k, v):
 
 def paper_resampler(weights, x_f, layers=2):
     """x_f [T, S, d] of one medium to [R, d]."""
-    time = weights["time_embeddings"]
+    time = weights["frames.time_embeddings"]
     assert len(x_f) <= len(time)
     x_f = (x_f + time[: len(x_f)]).reshape(-1, x_f.shape[-1])
     x = weights["latents"]
