@@ -1,15 +1,20 @@
 """A job whose input and output lie in an object store: a real S3 server on loopback."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Generator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from pipeline import pairs, video
 from shards.dataset import open_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +76,56 @@ def test_a_set_in_a_bucket_is_curated_as_one_on_a_disk(bucket, material, tmp_pat
     assert in_bucket.manifest.counts["documents_read"] == 2
     assert list(in_bucket.documents()) == list(on_disk.documents())
     assert "words_under" in run("pipeline.ledger", "s3://crawls/curated")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_pairs_of_lists_and_of_sets_in_a_bucket_are_those_of_a_disk(bucket, material, serve_folder, tmp_path):
+    photographs = sorted((material / "images-captions" / "coco-by" / "images").iterdir())[:6]
+    address = serve_folder(photographs[0].parent)
+    rows = [{"url": f"{address}/{file.name}", "caption": f"photograph {file.stem}"} for file in photographs]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "list.parquet")
+    (tmp_path / "set").mkdir()
+    with tarfile.open(tmp_path / "set" / "00000.tar", "w") as tar:
+        for file in photographs:
+            (tmp_path / f"{file.stem}.txt").write_text(f"photograph {file.stem}")
+            tar.add(file, file.name)
+            tar.add(tmp_path / f"{file.stem}.txt", f"{file.stem}.txt")
+    for name in ("list.parquet", "set/00000.tar"):
+        fs.copy_files(str(tmp_path / name), f"crawls/{name}", destination_filesystem=bucket)
+    loopback = ["--allow_network", "127.0.0.0/8", "--fetch.delay_seconds", "0"]
+    for name in ("list.parquet", "set"):
+        on_disk, in_bucket = str(tmp_path / f"{name}-out"), f"s3://crawls/{name}-out"
+        assert pairs.main(["--input", str(tmp_path / name), "--output", on_disk, *loopback]) == 0
+        run("pipeline.pairs", "--input", f"s3://crawls/{name}", "--output", in_bucket, *loopback)
+        said = [
+            [(document.texts, document.media[0].frames) for document in open_dataset(place).documents()]
+            for place in (on_disk, in_bucket)
+        ]
+        assert said[0] == said[1]
+        assert len(said[0]) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+def test_videos_in_a_bucket_are_those_of_a_disk(bucket, material, tmp_path):
+    (tmp_path / "films").mkdir()
+    for name, target in (
+        ("rabbit320_task.webm", "a.webm"),
+        ("rabbit320_task.en.vtt", "a.en.vtt"),
+        ("frog.webm", "b.webm"),
+    ):
+        shutil.copy(material / "videos" / name, tmp_path / "films" / target)
+    (tmp_path / "films" / "b.txt").write_text("A frog.")
+    fs.copy_files(str(tmp_path / "films"), "crawls/films", destination_filesystem=bucket)
+    assert video.main(["--input", str(tmp_path / "films"), "--output", str(tmp_path / "out")]) == 0
+    run("pipeline.video", "--input", "s3://crawls/films", "--output", "s3://crawls/out")
+    said = [
+        [
+            (document.texts, [[frame.data for frame in medium.frames] for medium in document.media])
+            for document in open_dataset(place).documents()
+        ]
+        for place in (str(tmp_path / "out"), "s3://crawls/out")
+    ]
+    assert said[0] == said[1]
+    assert len(said[0]) == 2
