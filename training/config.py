@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from model.flamingo import FlamingoConfig
-from training.sampling import Kind
+from model.config import FlamingoConfig
+from training.data.sampling import Kind, LossMask
 
 Precision = Literal["fp32", "bf16"]
 
@@ -31,8 +31,20 @@ class DatasetConfig:
     """Frames of a video, one a second."""
     next_image_chance: float = 0.5
     """p_next: the chance that a page's text attends to the image after it instead of the one before it."""
+    leading_space_chance: float = 0.5
+    """The chance of a space before the text of a pair or video."""
+    flip_chance: float = 0.5
+    """The chance that the picture of a pair is mirrored; 0 where captions say left and right, or pictures hold text."""
+    colour_jitter: float = 0.2
+    """How far brightness, contrast and saturation of a pair's picture may be changed, as a share of each."""
+    loss_mask: LossMask = "paper"
+    """Which tokens are trained on: all but <image> (paper), or of pages only those behind an <image>, up to the next
+    <EOC> (openflamingo)."""
+    row_tokens: int = 0
+    """Tokens of a row that several samples share, none of which sees another, so that short ones leave less padding;
+    at least max_text, or 0 to give each sample its own row. Changes no loss."""
     max_bad_samples: int = 10
-    """Samples of every 10,000 that a worker may pass over because a picture cannot be decoded."""
+    """Samples of any 10,000 that a worker may pass over because a picture cannot be decoded."""
 
     def __post_init__(self) -> None:
         if not self.uri:
@@ -40,8 +52,11 @@ class DatasetConfig:
         _at_least(self, 1, "batch", "max_images", "max_frames")
         _at_least(self, 2, "max_text")
         _at_least(self, 0, "weight", "max_bad_samples")
-        if not 0 <= self.next_image_chance <= 1:
-            raise ValueError(f"next_image_chance is {self.next_image_chance}; it must lie between 0 and 1")
+        for name in ("next_image_chance", "leading_space_chance", "flip_chance", "colour_jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must lie between 0 and 1")
+        if self.row_tokens and self.row_tokens < self.max_text:
+            raise ValueError(f"row_tokens is {self.row_tokens}; it must be 0, or at least max_text, {self.max_text}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +89,14 @@ class TrainingConfig:
     """Train on GPUs."""
     persistent_parameters: int = 100_000
     """Tensors of fewer parameters than this stay whole on every worker, which saves small messages."""
+    decoders: int = 2
+    """Processes of each worker that read and decode its samples; 0 does it in the worker itself."""
+    prefetch: int = 1
+    """Updates whose batches each worker has ready ahead of the one it works on."""
+    skip_bad_shards: int = 0
+    """Shards of each dataset without which a worker goes on, if they are missing, cut, or changed."""
+    log_samples: bool = False
+    """Write to OUTPUT/samples which documents each update was made of."""
     checkpoint_every: int = 1_000
     """Updates between checkpoints; there is one at the end in any case."""
     limit: int | None = None
@@ -84,8 +107,9 @@ class TrainingConfig:
             raise ValueError("output is empty; it must name a folder")
         if not self.datasets:
             raise ValueError("datasets is empty; it must name at least 1 dataset")
-        _at_least(self, 1, "updates", "workers", "checkpoint_every")
+        _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
         _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed")
+        _at_least(self, 0, "decoders", "skip_bad_shards")
         if self.clip <= 0:
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
         if self.limit is not None and self.limit < 1:

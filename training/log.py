@@ -20,10 +20,14 @@ class RunLog:
         self._board = SummaryWriter(folder / "tensorboard", purge_step=update + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Adds the record of one update; `update` is its number and mappings in it are shown as groups."""
+        """Adds the record of one update: `update` is its number, mappings are shown as groups, `notes` as text."""
         self._file.write(_line(record))
         self._file.flush()
+        for note in record.get("notes", ()):
+            self._board.add_text("notes", note, record["update"])
         for name, value in record.items():
+            if name == "notes":
+                continue
             curves = value if isinstance(value, Mapping) else {"": value}
             for curve, number in curves.items():
                 self._board.add_scalar(f"{name}/{curve}".rstrip("/"), number, record["update"])

@@ -6,7 +6,7 @@ media works on a dummy, and a loss of weight zero still goes backward.
 
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +16,46 @@ import torch.distributed as dist
 
 from jobs.command import InputError
 from model.flamingo import Flamingo
-from model.loss import IGNORED, token_loss
-from shards.dataset import open_dataset
+from model.loss import IGNORED
 from training.checkpoint import load_optimizer, save_checkpoint
-from training.collate import Canvas
-from training.config import DatasetConfig, TrainingConfig
+from training.config import TrainingConfig
+from training.data.mixture import LoadedBatch, Part, load_updates
+from training.data.pictures import Canvas
+from training.data.sample_log import SampleLog
+from training.data.source import REASONS
+from training.data.vocabulary import vocabulary_of
 from training.engine import ShardedFlamingo, shard, sum_over_ranks
-from training.loader import LoadedBatch, Loader, prefetched
 from training.log import RunLog
 from training.output import write_parameter_counts
 from training.plan import ADAPTERS, Plan, Progress, checkpoint_folder
-from training.sampling import SamplingRule, vocabulary_of
 
 
 def train(plan: Plan) -> None:
     """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
     config, progress = plan.config, plan.progress
     model = load_model(config, plan.checkpoint)
-    streams = {name: open_stream(model, config, name, progress) for name in config.datasets}
-    log = open_log(plan, model) if dist.get_rank() == 0 else None
+    vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
+    part = Part(rank=dist.get_rank(), world=dist.get_world_size())
+    log = open_log(plan, model) if part.rank == 0 else None
+    samples = SampleLog(plan.output, part) if config.log_samples else None
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.update)
-    while progress.update < plan.stop:
-        started = time.monotonic()
-        progress = advance(progress, config)
-        batches = {name: next(stream) for name, stream in streams.items()}
-        measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update))
-        if log:
-            log.write(describe(progress, measures, config, time.monotonic() - started))
-        if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
-            save_checkpoint(flamingo, checkpoint_folder(plan.output, progress.update), progress)
-    if log:
-        log.close()
+    with load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates:
+        while progress.update < plan.stop:
+            started, before = time.monotonic(), progress
+            progress = advance(progress, config)
+            batches = next(updates)
+            measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update))
+            if log:
+                described = describe(progress, measures, config, time.monotonic() - started)
+                log.write({**described, **describe_epochs(before, progress, batches)})
+            if samples:
+                samples.write(progress.update, batches)
+            if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
+                save_checkpoint(flamingo, checkpoint_folder(plan.output, progress.update), progress)
+    for opened in filter(None, (log, samples)):
+        opened.close()
 
 
 def open_log(plan: Plan, model: Flamingo) -> RunLog:
@@ -64,33 +71,6 @@ def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
         return Flamingo.from_adapters(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-def open_stream(model: Flamingo, config: TrainingConfig, name: str, progress: Progress) -> Iterator[LoadedBatch]:
-    """This rank's batches of the dataset `name`, from where the run left it."""
-    dataset = config.datasets[name]
-    loader = Loader(
-        open_dataset(dataset.uri),
-        rule=sampling_rule(dataset),
-        vocabulary=vocabulary_of(model.tokenizer),
-        canvas=Canvas(size=model.image_size, mean=model.image_mean),
-        seed=config.seed,
-        max_bad_samples=dataset.max_bad_samples,
-    )
-    given = progress.given[name]
-    return prefetched(
-        loader.batches(start=given, batch=dataset.batch, rank=dist.get_rank(), world=dist.get_world_size())
-    )
-
-
-def sampling_rule(dataset: DatasetConfig) -> SamplingRule:
-    return SamplingRule(
-        kind=dataset.kind,
-        max_text=dataset.max_text,
-        max_images=dataset.max_images,
-        max_frames=dataset.max_frames,
-        next_image_chance=dataset.next_image_chance,
-    )
 
 
 def advance(progress: Progress, config: TrainingConfig) -> Progress:
@@ -110,16 +90,15 @@ def make_update(
     loss_sums = list[float]()
     for (name, loaded), count in zip(batches.items(), tokens, strict=True):
         batch = loaded.batch.to(flamingo.device)
-        loss_sum, _ = token_loss(flamingo.logits(batch), batch.targets)
+        loss_sum = flamingo.loss_sum(batch)
         flamingo.backward(loss_sum, weight=config.datasets[name].weight, tokens=int(count))
         loss_sums.append(loss_sum.item())
     gradient_norm = flamingo.step(learning_rate)
     loss_sums = sum_over_ranks(loss_sums, flamingo.device)
-    passed_over = sum_over_ranks([sum(loaded.bad.values()) for loaded in batches.values()], flamingo.device)
     return {
         "loss": {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)},
         "tokens": dict(zip(batches, map(int, tokens), strict=True)),
-        "bad_samples": dict(zip(batches, map(int, passed_over), strict=True)),
+        **measure_data(batches, flamingo.device),
         "learning_rate": learning_rate,
         "gradient_norm": gradient_norm,
         "gates": gate_values(flamingo),
@@ -129,6 +108,41 @@ def make_update(
 def count_targets(loaded: LoadedBatch) -> int:
     """Tokens that the rank's part of the batch is trained on; the first of a text is never predicted."""
     return int((loaded.batch.targets != IGNORED).sum())
+
+
+def measure_data(batches: Mapping[str, LoadedBatch], device: torch.device) -> dict[str, dict[str, Any]]:
+    """Of all ranks together: the share of text that is padding, and the samples passed over since they started."""
+    counts = [
+        float(count)
+        for loaded in batches.values()
+        for count in (
+            loaded.batch.input_ids.numel(),
+            loaded.batch.attention_mask.sum(),
+            *(loaded.bad.get(reason, 0) for reason in REASONS),
+        )
+    ]
+    totals = dict(
+        zip(batches, torch.tensor(sum_over_ranks(counts, device)).view(len(batches), -1).tolist(), strict=True)
+    )
+    reasons = {name: dict(zip(REASONS, map(int, total[2:]), strict=True)) for name, total in totals.items()}
+    return {
+        "padding": {name: 1 - tokens / cells for name, (cells, tokens, *_) in totals.items()},
+        "bad_samples": {name: sum(numbers.values()) for name, numbers in reasons.items()},
+        "bad_reasons": {f"{name} {why}": n for name, numbers in reasons.items() for why, n in numbers.items() if n},
+    }
+
+
+def describe_epochs(before: Progress, after: Progress, batches: Mapping[str, LoadedBatch]) -> dict[str, Any]:
+    """How often each dataset was given, and a sentence for each that is given anew in this update."""
+    notes = list[str]()
+    for name, loaded in batches.items():
+        last, epoch = ((progress.given[name] - 1) // loaded.epoch_samples for progress in (before, after))
+        if epoch > max(0, last):
+            notes.append(
+                f"{name} has given its {loaded.epoch_samples:,} samples and begins again, in a new order: epoch {epoch}"
+            )
+    epochs = {name: after.given[name] / loaded.epoch_samples for name, loaded in batches.items()}
+    return {"epochs": epochs, "notes": notes}
 
 
 def gate_values(flamingo: ShardedFlamingo) -> dict[str, float]:

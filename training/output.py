@@ -20,7 +20,10 @@ from training.plan import ADAPTERS, Progress, checkpoint_folder
 RUN = "run.json"
 PARAMETERS = "parameters.json"
 SUMMARY = "summary.json"
-FREE_TO_CHANGE = ("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters")
+FREE_TO_CHANGE = (
+    *("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters"),
+    *("decoders", "prefetch", "skip_bad_shards", "log_samples"),
+)
 """Settings that a run may be continued with other values of: no update depends on them."""
 
 

@@ -48,11 +48,15 @@ def _draw_bar(console: Console, records: Iterator[dict[str, Any]], start: int, s
         task = progress.add_task("starting workers", total=stop, completed=start)
         for record in records:
             progress.update(task, completed=record["update"], description=describe(record))
+            for note in record.get("notes", ()):
+                console.print(note)
 
 
 def _print_lines(console: Console, records: Iterator[dict[str, Any]], start: int, stop: int) -> None:
     every = max(1, (stop - start) // LINES)
     for record in records:
+        for note in record.get("notes", ()):
+            console.print(note, soft_wrap=True)
         if (record["update"] - start) % every == 0:
             console.print(f"update {record['update']}/{stop}  {describe(record)}", soft_wrap=True)
 

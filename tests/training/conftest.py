@@ -61,7 +61,14 @@ def make_config(backbones: FlamingoConfig, mixture: dict[str, DatasetConfig]) ->
     """A function from an output folder, and what differs, to the config of a small run."""
 
     def make(output: Path, **changes: object) -> TrainingConfig:
-        settings = {"updates": 4, "learning_rate": 1e-2, "warmup": 2, "persistent_parameters": 0, **changes}
+        settings = {
+            "updates": 4,
+            "learning_rate": 1e-2,
+            "warmup": 2,
+            "persistent_parameters": 0,
+            "decoders": 1,
+            **changes,
+        }
         return TrainingConfig(output=str(output), model=backbones, datasets=mixture, **settings)
 
     return make

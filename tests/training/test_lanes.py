@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.lanes import EndlessOrder, order_epoch, permutation, rank_positions
+from training.data.lanes import EndlessOrder, order_epoch, permutation, rank_positions
 
 shards = st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any)
 lanes = st.sampled_from([1, 2, 8, 64])

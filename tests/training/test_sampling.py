@@ -1,27 +1,30 @@
 """Documents to samples, against examples worked out by hand."""
 
+import copy
+import dataclasses
 from itertools import count
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from squares import document, film, image, make_tokenizer, page, pair, video
+from tokenizers import Tokenizer
 
 from model.language import add_tokens
 from shards.document import Document, Text
 from shards.errors import DatasetError
-from training.sampling import (
-    Chance,
+from training.data.chance import Chance
+from training.data.sampling import (
     Sample,
     SamplingRule,
-    Vocabulary,
     attended_media,
     choose_frames,
     choose_window,
     lay_out,
     make_sample,
-    vocabulary_of,
+    trained_tokens,
 )
+from training.data.vocabulary import Vocabulary, vocabulary_of
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +35,17 @@ def vocabulary() -> Vocabulary:
 
 
 def rule(kind, **changes) -> SamplingRule:
-    settings = {"max_text": 256, "max_images": 5, "max_frames": 8, "next_image_chance": 0.0, **changes}
+    settings = {
+        "max_text": 256,
+        "max_images": 5,
+        "max_frames": 8,
+        "next_image_chance": 0.0,
+        "loss_mask": "paper",
+        "leading_space_chance": 0.5,
+        "flip_chance": 0.5,
+        "colour_jitter": 0.2,
+        **changes,
+    }
     return SamplingRule(kind=kind, **settings)
 
 
@@ -40,8 +53,13 @@ def sample_of(document: Document, rule: SamplingRule, vocabulary: Vocabulary, ep
     return make_sample(document, rule, vocabulary, Chance(seed=0, key=document.key, epoch=epoch))
 
 
+def backend(vocabulary: Vocabulary) -> Tokenizer:
+    assert isinstance(vocabulary.tokenizer, Tokenizer)
+    return vocabulary.tokenizer
+
+
 def words(vocabulary: Vocabulary, ids) -> str:
-    return " ".join(vocabulary.tokenizer.convert_ids_to_tokens([int(i) for i in ids]))
+    return " ".join(str(backend(vocabulary).id_to_token(int(i))) for i in ids)
 
 
 PAGE = document(1, Text(text="a square"), image("red"), Text(text="red"), image("blue"), Text(text="blue here"))
@@ -79,9 +97,8 @@ def test_text_attends_to_the_image_before_or_after_it(vocabulary, next_image_cha
 
     assert words(vocabulary, sample.input_ids) == PAGE_WORDS
     assert sample.media_index.tolist() == media_index
-    assert sample.labels.tolist() == [
-        -100 if token == vocabulary.image else token for token in sample.input_ids.tolist()
-    ]
+    assert sample.trained.tolist() == [False, *(token != vocabulary.image for token in sample.input_ids[1:].tolist())]
+    assert sample.attends_next == (next_image_chance == 1.0)
     assert sample.media == tuple(medium.frames for medium in PAGE.media)
 
 
@@ -142,7 +159,7 @@ def test_a_pair(vocabulary):
 
     assert words(vocabulary, sample.input_ids) == "<s> <image> a green square <EOC> </s>"
     assert sample.media_index.tolist() == [-1, 0, 0, 0, 0, 0, 0]
-    assert sample.labels.tolist() == [0, -100, *sample.input_ids[2:].tolist()]
+    assert sample.trained.tolist() == [False, False, True, True, True, True, True]
 
 
 def test_a_long_caption_is_cut_without_an_end_of_chunk(vocabulary):
@@ -151,11 +168,12 @@ def test_a_long_caption_is_cut_without_an_end_of_chunk(vocabulary):
 
 
 def test_a_leading_space_comes_half_of_the_time(vocabulary):
-    tokenizer = Mock(return_value={"input_ids": []}, bos_token_id=None, eos_token_id=None)
-    spying = Vocabulary(tokenizer=tokenizer, image=vocabulary.image, end_of_chunk=vocabulary.end_of_chunk)
+    tokenizer = Mock()
+    tokenizer.encode.return_value = []
+    spying = dataclasses.replace(vocabulary, tokenizer=tokenizer)
     for epoch in range(400):
         sample_of(pair(1), rule("pair"), spying, epoch)
-    texts = [call.args[0] for call in tokenizer.call_args_list]
+    texts = [call.args[0] for call in tokenizer.encode.call_args_list]
     assert set(texts) == {"a green square", " a green square"}
     assert 150 < sum(text.startswith(" ") for text in texts) < 250
 
@@ -190,3 +208,52 @@ def test_choices_follow_from_seed_key_and_epoch():
     values = {chance.uniform("window"), chance.uniform("frames"), *(other.uniform("window") for other in others)}
     assert len(values) == 5
     assert all(0 <= value < 1 for value in values)
+
+
+MASKED_PAGE = "<s> a square <EOC> <image> red . <EOC> here <image> blue <EOC> </s>"
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss_mask", "trained"),
+    [
+        #                                <s> a sq EOC img red . EOC here img blue EOC </s>
+        ("interleaved", "paper", [0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1]),
+        ("interleaved", "openflamingo", [0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0]),
+        ("pair", "openflamingo", [0, 1, 1, 1, 0, 1, 1, 1, 1, 0, 1, 1, 1]),
+    ],
+)
+def test_loss_masks(vocabulary, kind, loss_mask, trained):
+    # The second row is what open_flamingo 2.0.1's train_one_epoch leaves of these labels, worked out by hand.
+    ids = np.array([backend(vocabulary).token_to_id(word) for word in MASKED_PAGE.split()])
+
+    assert trained_tokens(ids, vocabulary, rule(kind, loss_mask=loss_mask)).tolist() == [bool(one) for one in trained]
+
+
+def test_a_page_without_images_is_not_trained_on_by_openflamingos_mask(vocabulary):
+    ids = np.array([0, 8, 9, vocabulary.end_of_chunk])
+    assert not trained_tokens(ids, vocabulary, rule("interleaved", loss_mask="openflamingo")).any()
+
+
+def test_only_pairs_change_their_pictures(vocabulary):
+    changed = [sample_of(pair(1), rule("pair"), vocabulary, epoch).appearance for epoch in range(400)]
+
+    assert 150 < sum(one.mirrored for one in changed) < 250
+    for factor in ("brightness", "contrast", "saturation"):
+        drawn = [getattr(one, factor) for one in changed]
+        assert 0.8 <= min(drawn) < 0.82
+        assert 1.18 < max(drawn) <= 1.2
+    for kind, other in (("interleaved", page(0)), ("video", film(0))):
+        unchanged = sample_of(other, rule(kind, flip_chance=1.0), vocabulary).appearance
+        assert not unchanged.mirrored
+        assert unchanged.brightness == unchanged.contrast == unchanged.saturation == 1.0
+
+
+def test_a_vocabulary_travels_and_encodes_as_its_tokenizer(vocabulary):
+    tokenizer = make_tokenizer()
+    add_tokens(tokenizer)
+    travelled = copy.deepcopy(vocabulary)  # by way of what is pickled
+
+    for text in ("", "a red square", "  here is <image> and <EOC> unknown . "):
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert travelled.encode(text) == [i for i in expected if i not in (travelled.image, travelled.end_of_chunk)]
+    assert (travelled.beginning, travelled.end) == ((0,), (1,))

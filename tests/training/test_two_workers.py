@@ -14,16 +14,14 @@ from torch.nn.functional import cross_entropy
 
 from jobs.command import InputError
 from model.flamingo import Flamingo, FlamingoBatch
-from shards.dataset import open_dataset
 from shards.document import Frame, Media, Text
 from shards.errors import DatasetError
-from training.collate import Canvas
 from training.config import TrainingConfig
-from training.loader import Loader
+from training.data.mixture import Part, load_updates
+from training.data.pictures import Canvas
+from training.data.vocabulary import vocabulary_of
 from training.log import read_log
-from training.loop import sampling_rule
 from training.run import run
-from training.sampling import vocabulary_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
 UPDATES = 20
@@ -40,18 +38,12 @@ def config(ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path_fac
 
 def global_batches(flamingo: Flamingo, config: TrainingConfig, updates: int) -> list[dict[str, FlamingoBatch]]:
     """The whole batch of every dataset for the first updates."""
-    streams = {}
-    for name, dataset in config.datasets.items():
-        loader = Loader(
-            open_dataset(dataset.uri),
-            rule=sampling_rule(dataset),
-            vocabulary=vocabulary_of(flamingo.tokenizer),
-            canvas=Canvas(size=flamingo.image_size, mean=flamingo.image_mean),
-            seed=config.seed,
-            max_bad_samples=0,
-        )
-        streams[name] = loader.batches(start=0, batch=dataset.batch, rank=0, world=1)
-    return [{name: next(stream).batch for name, stream in streams.items()} for _ in range(updates)]
+    canvas = Canvas(size=flamingo.image_size, mean=flamingo.image_mean)
+    here, given = dataclasses.replace(config, decoders=0), dict.fromkeys(config.datasets, 0)
+    with load_updates(
+        here, vocabulary_of(flamingo.tokenizer), canvas, given=given, part=Part(rank=0, world=1)
+    ) as loaded:
+        return [{name: one.batch for name, one in next(loaded).items()} for _ in range(updates)]
 
 
 def mean_loss(flamingo: Flamingo, batch: FlamingoBatch) -> torch.Tensor:
@@ -185,7 +177,9 @@ def test_what_stops_a_worker_stops_the_run_in_a_sentence(config: TrainingConfig,
     bad = [document(n, Media(kind="image", frames=(picture,)), Text(text="a square")) for n in range(4)]
     pairs = dataclasses.replace(config.datasets["pairs"], uri=write_dataset(tmp_path / "pairs", bad))
 
-    with pytest.raises(DatasetError, match=r"bad samples \(picture_undecodable 11\) .* at most 10 are allowed"):
+    with pytest.raises(
+        DatasetError, match=r"bad samples \(picture_undecodable 11\) .* at most 10 of 10,000 are allowed"
+    ):
         run(dataclasses.replace(config, output=str(tmp_path / "output"), datasets={"pairs": pairs}))
 
 

@@ -58,8 +58,8 @@ class EpochOrder:
     def _line(self, positions: Rows) -> Rows:
         """int64[n]: the rows at `positions` of the line of shuffled blocks."""
         block = np.searchsorted(self.block_ends, positions, side="right")
-        block_starts = np.concatenate(([0], self.block_ends[:-1]))
-        return self.first_rows[block] + positions - block_starts[block]
+        block_starts = np.where(block > 0, self.block_ends[block - 1], 0)
+        return self.first_rows[block] + positions - block_starts
 
 
 def order_epoch(
@@ -73,8 +73,8 @@ def order_epoch(
 ) -> EpochOrder:
     """The order of epoch number `epoch` over shards that hold `shard_documents` documents each.
 
-    Blocks are shortened where needed so that there are at least as many as lanes. Raises ValueError if there are
-    no documents or `lanes` is not a power of two.
+    Blocks are shortened where needed so that there are at least as many as lanes. Takes 32 bytes for each of them, and
+    as much again while it is made. Raises ValueError if there are no documents or `lanes` is not a power of two.
     """
     samples = sum(shard_documents)
     if samples == 0:

@@ -4,22 +4,23 @@ Every random choice is a function of (seed, document key, epoch) alone, so a run
 other workers, makes the same ones.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
-from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, token_id
-from model.loss import IGNORED
 from shards.document import Block, Document, Frame, Media, Text
 from shards.errors import DatasetError
+from training.data.appearance import UNCHANGED, Appearance, choose_appearance
+from training.data.chance import Chance
+from training.data.vocabulary import Vocabulary
 
 Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Kind = Literal["interleaved", "pair", "video"]
+LossMask = Literal["paper", "openflamingo"]
 PARAGRAPH = "\n\n"
 
 
@@ -36,6 +37,14 @@ class SamplingRule:
     """Frames of a video."""
     next_image_chance: float
     """p_next: the chance that a page's text attends to the image after it instead of the one before it."""
+    loss_mask: LossMask
+    """Which tokens are trained on, see `trained_tokens`."""
+    leading_space_chance: float
+    """The chance of a space before the text of a pair or video."""
+    flip_chance: float
+    """The chance that the picture of a pair is mirrored."""
+    colour_jitter: float
+    """How far brightness, contrast and saturation of a pair's picture may be changed, as a share of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,59 +56,14 @@ class Sample:
     """int64[text]."""
     media_index: Ids
     """int64[text]: which of `media` the token attends to (phi), -1 for none."""
-    labels: Ids
-    """int64[text]: the token itself, -100 at `<image>`, whose loss is left out."""
+    trained: Mask
+    """bool[text]: which tokens the loss is taken of; never the first, which nothing predicts."""
+    attends_next: bool
+    """Whether texts attend to the medium after them instead of the one before them."""
     media: tuple[tuple[Frame, ...], ...]
     """The frames of each medium; an image has one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
-    """The tokenizer, and the ids of the tokens that give a document its shape."""
-
-    tokenizer: PreTrainedTokenizerBase
-    image: int
-    end_of_chunk: int
-
-    @property
-    def beginning(self) -> list[int]:
-        return _optional(self.tokenizer.bos_token_id)
-
-    @property
-    def end(self) -> list[int]:
-        return _optional(self.tokenizer.eos_token_id)
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of `text`; a literal `<image>` or `<EOC>` in it is left out, since no medium stands behind it."""
-        ids = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return [i for i in ids if i not in (self.image, self.end_of_chunk)]
-
-
-def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> Vocabulary:
-    """The vocabulary of a Flamingo's tokenizer, which knows `<image>` and `<EOC>`."""
-    return Vocabulary(
-        tokenizer=tokenizer,
-        image=token_id(tokenizer, IMAGE_TOKEN),
-        end_of_chunk=token_id(tokenizer, END_OF_CHUNK_TOKEN),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chance:
-    """Random numbers that (seed, document key, epoch) decide, each by its own name."""
-
-    seed: int
-    key: str
-    epoch: int
-
-    def uniform(self, choice: str) -> float:
-        """A number in [0, 1) for the choice of that name."""
-        digest = hashlib.sha256(f"{self.seed}/{self.key}/{self.epoch}/{choice}".encode()).digest()
-        return int.from_bytes(digest[:6]) / 2**48
-
-    def below(self, choice: str, stop: int) -> int:
-        """One of 0 ... stop - 1, each as likely."""
-        return int(self.uniform(choice) * stop)
+    appearance: Appearance = UNCHANGED
+    """How the pictures are changed before they are shown."""
 
 
 def make_sample(document: Document, rule: SamplingRule, vocabulary: Vocabulary, chance: Chance) -> Sample:
@@ -113,7 +77,7 @@ def make_sample(document: Document, rule: SamplingRule, vocabulary: Vocabulary, 
 
 
 def _sample_pair(document: Document, rule: SamplingRule, vocabulary: Vocabulary, chance: Chance) -> Sample:
-    """`<BOS><image>text<EOC><EOS>`, with a leading space before the text with p = 0.5.
+    """`<BOS><image>text<EOC><EOS>`, with a leading space before the text with the rule's chance.
 
     A text that is too long is cut before its `<EOC>`, so that none is learnt in the middle of a sentence.
     """
@@ -123,7 +87,7 @@ def _sample_pair(document: Document, rule: SamplingRule, vocabulary: Vocabulary,
             f"document {document.key} of {document.source!r} holds {len(document.media)} media and a dataset of kind "
             f"{rule.kind!r} needs documents with exactly 1 {wanted}; choose another kind for this dataset"
         )
-    text = " " * (chance.uniform("leading space") < 0.5) + _join(document.texts)
+    text = " " * (chance.uniform("leading space") < rule.leading_space_chance) + _join(document.texts)
     ids = [
         *vocabulary.beginning,
         vocabulary.image,
@@ -171,7 +135,7 @@ def lay_out(blocks: Sequence[Block], vocabulary: Vocabulary) -> list[int]:
     return [*ids, *vocabulary.encode(_join(texts)), vocabulary.end_of_chunk, *vocabulary.end]
 
 
-def choose_window(is_image: NDArray[np.bool_], length: int, uniform: float) -> int:
+def choose_window(is_image: Mask, length: int, uniform: float) -> int:
     """Where a window of `length` tokens starts in bool[text]: each start whose window holds an image is as likely."""
     images_before = np.concatenate(([0], np.cumsum(is_image)))
     last = max(0, len(is_image) - length)
@@ -181,7 +145,7 @@ def choose_window(is_image: NDArray[np.bool_], length: int, uniform: float) -> i
     return int(candidates[int(uniform * len(candidates))])
 
 
-def attended_media(is_image: NDArray[np.bool_], attend_next: bool) -> Ids:
+def attended_media(is_image: Mask, attend_next: bool) -> Ids:
     """int64[text]: phi, the last medium at or before each token, or the first at or after it; -1 for none.
 
     An `<image>` token attends to its own medium either way.
@@ -199,31 +163,52 @@ def choose_frames(media: Media, number: int, uniform: float) -> tuple[Frame, ...
     return media.frames[start : start + number]
 
 
+def trained_tokens(input_ids: Ids, vocabulary: Vocabulary, rule: SamplingRule) -> Mask:
+    """bool[text]: the tokens that the loss is taken of.
+
+    `paper`: all but `<image>`. `openflamingo` leaves out of a page also what stands before its first `<image>`, and
+    between an `<EOC>` and the next `<image>` (open_flamingo 2.0.1, train/train_utils.py, train_one_epoch).
+    """
+    trained = input_ids != vocabulary.image
+    trained[:1] = False
+    if rule.loss_mask == "openflamingo" and rule.kind == "interleaved":
+        # Per token: the last <image> or <EOC> before it, by position; -1 where there is none.
+        place = np.arange(len(input_ids))
+        image, end = (_last_before(place, input_ids == token) for token in (vocabulary.image, vocabulary.end_of_chunk))
+        trained &= image > end
+    return trained
+
+
+def _last_before(place: Ids, marked: Mask) -> Ids:
+    """int64[text]: the last marked place in front of each token, -1 for none. Example: marks 0 1 0 give -1 -1 1."""
+    last = np.maximum.accumulate(np.where(marked, place, -1))
+    return np.concatenate(([-1], last[:-1]))
+
+
 def _sample(
     key: str,
     input_ids: Ids,
     media: Sequence[Media],
-    attend_next: bool,
+    attends_next: bool,
     rule: SamplingRule,
     vocabulary: Vocabulary,
     chance: Chance,
 ) -> Sample:
-    is_image = input_ids == vocabulary.image
     return Sample(
         key=key,
         input_ids=input_ids,
-        media_index=attended_media(is_image, attend_next),
-        labels=np.where(is_image, IGNORED, input_ids),
+        media_index=attended_media(input_ids == vocabulary.image, attends_next),
+        trained=trained_tokens(input_ids, vocabulary, rule),
+        attends_next=attends_next,
         media=tuple(
             choose_frames(medium, rule.max_frames, chance.uniform(f"frames {number}"))
             for number, medium in enumerate(media)
         ),
+        appearance=choose_appearance(rule.flip_chance, rule.colour_jitter, chance)
+        if rule.kind == "pair"
+        else UNCHANGED,
     )
 
 
 def _join(texts: Sequence[Text]) -> str:
     return PARAGRAPH.join(text.text for text in texts)
-
-
-def _optional(token: object) -> list[int]:
-    return [token] if isinstance(token, int) else []

@@ -1,0 +1,188 @@
+"""All datasets of a run as one worker reads them: update after update, its part of one batch of each.
+
+    how many samples each dataset has given ──► positions ──► decoders ──► collate ──► ready ahead of the training loop
+
+That is the whole state: from the same numbers follow the same batches, on any number of workers and of decoders.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
+from itertools import count
+from typing import TypeVar
+
+from model.batch import FlamingoBatch
+from shards.dataset import open_dataset
+from training.config import DatasetConfig, TrainingConfig
+from training.data.collate import collate
+from training.data.decoders import Delivered, Wanted, decode_here, decoders
+from training.data.lanes import rank_positions
+from training.data.maker import SampleMaker, without_shards
+from training.data.pictures import Canvas
+from training.data.sampling import SamplingRule
+from training.data.source import Source, Tolerance
+from training.data.vocabulary import Vocabulary
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Which sample of a document a place in a batch went to."""
+
+    position: int
+    """Of the place, in the endless order of its dataset."""
+    key: str
+    """Of the document, which may be the next of the lane."""
+    epoch: int
+    """Of the document."""
+    attends_next: bool
+    """Whether texts attend to the image after them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedBatch:
+    """A worker's part of one global batch."""
+
+    batch: FlamingoBatch
+    given: tuple[Given, ...]
+    """Of the samples, in the order of positions; empty where the worker has no part in this batch."""
+    bad: Mapping[str, int]
+    """Samples of the dataset that this worker has passed over since it started, by reason."""
+    epoch_samples: int
+    """After so many samples the dataset begins again, in a new order."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(one.key for one in self.given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Which worker this is."""
+
+    rank: int
+    world: int
+    """Workers in all."""
+
+
+@contextmanager
+def load_updates(
+    config: TrainingConfig, vocabulary: Vocabulary, canvas: Canvas, *, given: Mapping[str, int], part: Part
+) -> Generator[Iterator[dict[str, LoadedBatch]]]:
+    """The worker's batches by dataset for each update, without end, when `given` samples of each have been given.
+
+    Raises DatasetError here or from the iterator if a dataset is not as its manifest says, or too much of it is bad.
+    """
+    streams = {name: open_stream(config, name, vocabulary, canvas) for name in config.datasets}
+    sources = {name: stream.source for name, stream in streams.items()}
+    makers = {name: stream.maker for name, stream in streams.items()}
+    wanted = plan_batches(config.datasets, given, part)
+    with ExitStack() as stack:
+        if config.decoders:
+            pool = decoders(sources, makers, processes=config.decoders, slots=count_slots(config, part))
+            delivered = stack.enter_context(pool).batches(wanted)
+        else:
+            delivered = decode_here(sources, makers, wanted)
+        updates = _collate_updates(streams, delivered, pinned=config.gpu)
+        yield stack.enter_context(made_ahead(updates, config.prefetch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One dataset of the mixture."""
+
+    config: DatasetConfig
+    source: Source
+    maker: SampleMaker
+
+    def collate(self, delivered: Sequence[Delivered], *, pinned: bool) -> LoadedBatch:
+        """One batch of the samples, in order."""
+        maker = self.maker
+        batch = collate(
+            [one.decoded for one in delivered],
+            maker.canvas,
+            maker.vocabulary.pad,
+            row_tokens=self.config.row_tokens,
+            pinned=pinned,
+        )
+        return LoadedBatch(
+            batch=batch,
+            given=tuple(map(_given, delivered)),
+            bad=dict(self.source.bad),
+            epoch_samples=self.source.order.samples,
+        )
+
+
+def open_stream(config: TrainingConfig, name: str, vocabulary: Vocabulary, canvas: Canvas) -> Stream:
+    """The dataset `name` of the mixture. Raises DatasetError if there is none."""
+    settings = config.datasets[name]
+    dataset = open_dataset(settings.uri)
+    tolerance = Tolerance(bad_samples=settings.max_bad_samples, bad_shards=config.skip_bad_shards)
+    return Stream(
+        config=settings,
+        source=Source(name, dataset, seed=config.seed, tolerance=tolerance),
+        maker=SampleMaker(
+            dataset=without_shards(dataset),
+            rule=sampling_rule(settings),
+            vocabulary=vocabulary,
+            canvas=canvas,
+            seed=config.seed,
+        ),
+    )
+
+
+def sampling_rule(dataset: DatasetConfig) -> SamplingRule:
+    """The settings of a dataset that say how its documents become samples."""
+    return SamplingRule(**{field.name: getattr(dataset, field.name) for field in fields(SamplingRule)})
+
+
+def plan_batches(datasets: Mapping[str, DatasetConfig], given: Mapping[str, int], part: Part) -> Iterator[Wanted]:
+    """The worker's positions of one batch of every dataset, update after update."""
+    for update in count():
+        for name, dataset in datasets.items():
+            start = given[name] + update * dataset.batch
+            positions = rank_positions(start, start + dataset.batch, part.rank, part.world)
+            yield Wanted(dataset=name, positions=positions)
+
+
+def count_slots(config: TrainingConfig, part: Part) -> dict[str, int]:
+    """How many samples of each dataset are made ahead: a batch while the one before is put together."""
+    return {name: 2 * -(-dataset.batch // part.world) + config.decoders for name, dataset in config.datasets.items()}
+
+
+@contextmanager
+def made_ahead(items: Iterator[Item], number: int) -> Generator[Iterator[Item]]:
+    """The same items, `number` of them made in a thread while the caller works on the last. `items` must not end.
+
+    When the block ends, the item under way is waited for.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as thread:
+        ahead = deque(thread.submit(next, items) for _ in range(number))
+        try:
+            yield _take(ahead, lambda: thread.submit(next, items))
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _take(ahead: "deque[Future[Item]]", make_another: "Callable[[], Future[Item]]") -> Iterator[Item]:
+    while True:
+        item = ahead.popleft().result()
+        ahead.append(make_another())
+        yield item
+
+
+def _collate_updates(
+    streams: Mapping[str, Stream], delivered: Iterator[Sequence[Delivered]], *, pinned: bool
+) -> Iterator[dict[str, LoadedBatch]]:
+    """`delivered` gives a batch of each stream in turn."""
+    while True:
+        yield {name: stream.collate(next(delivered), pinned=pinned) for name, stream in streams.items()}
+
+
+def _given(one: Delivered) -> Given:
+    request, sample = one.request, one.decoded.sample
+    return Given(position=one.position, key=sample.key, epoch=request.epoch, attends_next=sample.attends_next)
