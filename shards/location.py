@@ -3,11 +3,12 @@
 import errno
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
@@ -15,6 +16,7 @@ from pyarrow import fs
 from shards.errors import DatasetError
 from shards.reading import PieceStream, read_range, retried
 
+Answer = TypeVar("Answer")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room on the device, no more of a quota, a file too large."""
 
@@ -41,11 +43,11 @@ class Location:
         return self.path.rpartition("/")[2]
 
     def exists(self) -> bool:
-        return self.filesystem.get_file_info(self.path).type != fs.FileType.NotFound
+        return self._asked(lambda: self.filesystem.get_file_info(self.path)).type != fs.FileType.NotFound
 
     def size(self) -> int:
         """Its length in bytes. Raises DatasetError if it is not a file."""
-        info = self.filesystem.get_file_info(self.path)
+        info = self._asked(lambda: self.filesystem.get_file_info(self.path))
         if info.type != fs.FileType.File:
             raise DatasetError(f"{self} does not exist or is not a file")
         return info.size
@@ -53,7 +55,7 @@ class Location:
     def files(self) -> list[str]:
         """The names of the files in this folder, sorted; empty if the folder does not exist."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
-        found = self.filesystem.get_file_info(selector)
+        found = self._asked(lambda: self.filesystem.get_file_info(selector))
         return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
     def read(self) -> bytes:
@@ -95,6 +97,13 @@ class Location:
                     temporary = Path(folder, self.name)
                     yield temporary
                     self._put(temporary)
+
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
+        """Raises DatasetError if the filesystem does not answer, however often it is asked."""
+        try:
+            return retried(question)
+        except OSError as error:
+            raise DatasetError(f"{self} cannot be reached: {error}") from None
 
     def _put(self, file: Path) -> None:
         retried(lambda: fs.copy_files(str(file), self.path, destination_filesystem=self.filesystem))

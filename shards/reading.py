@@ -2,6 +2,10 @@
 
 A file is read in pieces by their place. How long it is is asked first, so that fewer bytes than there must be are a
 failure like any other: the file is opened anew and the piece asked for again, after a pause that doubles.
+
+pyarrow (26.0) does not say that an answer from S3 was short: it counts the bytes that it asked for, and leaves the rest
+of the buffer as it was. So a piece is read into memory whose last byte is a mark. Where the mark still stands the piece
+is read once more with another mark: what stands there again was short.
 """
 
 import io
@@ -24,6 +28,7 @@ FIRST_PAUSE_SECONDS = 0.25
 """Pauses are 0.25, 0.5, ... 4 seconds, each up to half longer or shorter, so that workers do not come back at once."""
 PIECE_BYTES = 4 * 1024 * 1024
 """A file that is read in order is asked for in pieces of this size."""
+MARKS = (0xA5, 0x5A)
 FINAL = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """What no second attempt mends."""
 
@@ -53,7 +58,9 @@ def read_range(filesystem: fs.FileSystem, path: str, offset: int, size: int | No
             length = file.size() - offset if size is None else size
             if offset + length > file.size():
                 raise DatasetError(f"{where} is cut: it has {file.size()} bytes, and {offset + length} are named")
-            return _piece(file, offset, length)
+            data = bytearray(length)
+            _fill(file, offset, memoryview(data))
+            return bytes(data)
 
     try:
         return retried(attempt)
@@ -93,7 +100,7 @@ class _Pieces(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
         length = min(len(view), max(0, self.size - self._position))
-        view[:length] = self._retried(lambda: self._read(length))
+        self._retried(lambda: self._read(view[:length]))
         self._position += length
         return length
 
@@ -110,20 +117,23 @@ class _Pieces(io.RawIOBase):
     def _open(self) -> pa.NativeFile:
         return self._filesystem.open_input_file(self._path)
 
-    def _read(self, length: int) -> bytes:
+    def _read(self, view: memoryview) -> None:
         if self._file.closed:
             self._file = self._open()
         try:
-            return _piece(self._file, self._position, length)
+            _fill(self._file, self._position, view)
         except OSError:
             self._file.close()
             raise
 
 
-def _piece(file: pa.NativeFile, offset: int, length: int) -> bytes:
-    """Raises OSError if these are not all bytes that there have to be."""
-    file.seek(offset)
-    data = file.read(length)
-    if len(data) != length:
-        raise OSError(f"{len(data)} bytes came where {length} were to come, at byte {offset}")
-    return data
+def _fill(file: pa.NativeFile, offset: int, view: memoryview) -> None:
+    """Fills `view` with the bytes from `offset` on. Raises OSError if these are not all bytes that there have to be."""
+    if not view:
+        return
+    for mark in MARKS:
+        view[-1] = mark
+        file.seek(offset)
+        if file.readinto(view) == len(view) and view[-1] != mark:
+            return
+    raise OSError(f"fewer than {len(view)} bytes came from byte {offset} on")
