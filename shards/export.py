@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shards.claim import claim
 from shards.dataset import open_dataset
 from shards.document import Document, Media, Text
 from shards.errors import DatasetError
@@ -154,8 +155,9 @@ def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
 def export(arguments: argparse.Namespace) -> tuple[int, Counter[str]]:
     """How many documents were written, and how many were not by reason. Raises DatasetError, also for a used folder."""
     dataset, target = open_dataset(arguments.dataset), locate(arguments.output)
-    if target.files():
+    if any(not name.startswith(".") for name in target.files()):
         raise DatasetError(f"output {target} is a folder with files in it; give a new folder")
+    claim(target)
     written, drops = 0, Counter[str]()
     for number, shard in enumerate(dataset.manifest.shards):
         documents = dataset.shard_documents(shard.name)

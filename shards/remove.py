@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from shards.claim import claim
 from shards.document import Document, Media
 from shards.errors import DatasetError
 from shards.location import Location, locate
@@ -103,9 +104,11 @@ def parse_addresses(lines: Iterable[str]) -> Addresses:
 def remove(folder: Location, addresses: Addresses) -> Removal | None:
     """Takes what `addresses` name out of the dataset in `folder`; the record, or None if nothing there is named.
 
-    Finishes calls that were killed before. Raises DatasetError if there is no dataset, or a shard cannot be read.
+    Finishes calls that were killed before. Raises DatasetError if there is no dataset, another process writes to it, or
+    a shard cannot be read.
     """
     read_manifest(folder)
+    claim(folder)
     names = sorted((folder / REMOVALS).files())
     for name in names:
         _apply(folder, _read(folder, name))
