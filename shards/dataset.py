@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shards.document import Document
 from shards.errors import DatasetError, ShardError
+from shards.foreign.layout import Layout, open_layout, read_strictly
 from shards.index import INDEX_SCHEMA, read_index
 from shards.location import Location, locate
 from shards.manifest import Manifest, read_manifest
@@ -59,6 +60,10 @@ class Dataset:
         shard, number = self._shards[name], 0
         with of_shard(name):
             tar = self.tar_of(shard)
+            if self._layout:
+                for offset, size in zip(*self.shard_rows(name), strict=True):
+                    yield read_strictly(self._layout, tar, int(offset), int(size))
+                return
             for document in read_shard(tar):
                 number += 1
                 yield document
@@ -70,13 +75,26 @@ class Dataset:
 
         Raises ShardError if the shard is cut, or what lies there is not one document.
         """
-        tar = self.location / f"{shard}.tar"
+        tar = self._place(shard)
         with of_shard(shard):
+            if self._layout:
+                return read_strictly(self._layout, tar, offset, size)
             return read_document(tar.read_range(offset, size), f"{tar} at byte {offset}")
 
     @cached_property
     def _shards(self) -> Mapping[str, ShardRecord]:
         return {shard.name: shard for shard in self.manifest.shards}
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        """How the files lie if another tool wrote them."""
+        return open_layout(self.manifest.foreign) if self.manifest.foreign else None
+
+    def _place(self, shard: str) -> Location:
+        """Where the documents of `shard` lie."""
+        if self._layout:
+            return locate(self.manifest.foreign["folder"]) / f"{shard}{self._layout.suffix}"
+        return self.location / f"{shard}.tar"
 
     def index_of(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
         """The index of one shard, or some of its columns. Raises ShardError as `index` does."""
@@ -91,7 +109,7 @@ class Dataset:
 
     def tar_of(self, shard: ShardRecord) -> Location:
         """Raises DatasetError if it is missing, or longer or shorter than the manifest says."""
-        tar = self.location / f"{shard.name}.tar"
+        tar = self._place(shard.name)
         size = tar.size()
         if size != shard.bytes:
             raise DatasetError(f"{tar} has {size} bytes and the manifest says {shard.bytes}; make the dataset again")

@@ -1,6 +1,7 @@
 """Where bytes lie: one type for local paths, `s3://` and `gs://` addresses, and writes that are whole or absent."""
 
 import errno
+import hashlib
 import os
 import secrets
 from collections.abc import Callable, Generator
@@ -14,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from shards.errors import DatasetError
-from shards.reading import PieceStream, read_range, retried
+from shards.reading import PIECE_BYTES, PieceStream, read_range, retried
 
 Answer = TypeVar("Answer")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -69,6 +70,14 @@ class Location:
     def open(self) -> PieceStream:
         """Its bytes from the first on; a context manager. Raises DatasetError if it is not there."""
         return PieceStream(self.filesystem, self.path, str(self))
+
+    def sha256(self) -> str:
+        """Of its bytes. Raises DatasetError if it is not there."""
+        digest = hashlib.sha256()
+        with self.open() as stream:
+            while piece := stream.read(PIECE_BYTES):
+                digest.update(piece)
+        return digest.hexdigest()
 
     def delete(self) -> None:
         """Deletes the file that is here; nothing if there is none."""

@@ -59,6 +59,8 @@ class Manifest:
     notes: tuple[str, ...] = ()
     removals: tuple[str, ...] = ()
     """The records, in the folder `removals`, of what `shards.remove` took out."""
+    foreign: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Where a set lies that another tool wrote, and how; empty for shards of our own. See `shards.foreign.layout`."""
     version: int = SCHEMA_VERSION
     sha256: str = field(default="", compare=False)
     """Of the manifest's own bytes, when it was read or written."""
@@ -68,7 +70,9 @@ class Manifest:
         return sum(shard.documents for shard in self.shards)
 
 
-def merge(job: str, config: Mapping[str, Any], commits: Iterable[Commit]) -> Manifest:
+def merge(
+    job: str, config: Mapping[str, Any], commits: Iterable[Commit], foreign: Mapping[str, Any] | None = None
+) -> Manifest:
     """The manifest of a dataset made of `commits`, in the order of their chunks' names."""
     ordered = sorted(commits, key=lambda commit: commit.chunk)
     counts, drops = Counter[str](), Counter[str]()
@@ -83,6 +87,7 @@ def merge(job: str, config: Mapping[str, Any], commits: Iterable[Commit]) -> Man
         drops=dict(sorted(drops.items())),
         notes=tuple(note for commit in ordered for note in commit.notes),
         removals=tuple(sorted({name for commit in ordered for name in commit.removals})),
+        foreign=foreign or {},
     )
 
 

@@ -63,14 +63,20 @@ def write_shard(
     with (folder / f"{name}.parquet").written_whole() as path:
         write_index(path, rows)
         index_sha256 = sha256_of(path)
+    return record_of(name, rows, tar_bytes, tar_sha256, index_sha256)
+
+
+def record_of(name: str, rows: list[dict[str, object]], size: int, sha256: str, index_sha256: str) -> ShardRecord:
+    """The manifest's record of a shard of `size` bytes whose index has `rows`."""
+    images, videos, words = (sum(cast(int, row[column]) for row in rows) for column in ("images", "videos", "words"))
     return ShardRecord(
         name=name,
         documents=len(rows),
-        images=_total(rows, "images"),
-        videos=_total(rows, "videos"),
-        words=_total(rows, "words"),
-        bytes=tar_bytes,
-        sha256=tar_sha256,
+        images=images,
+        videos=videos,
+        words=words,
+        bytes=size,
+        sha256=sha256,
         index_sha256=index_sha256,
     )
 
@@ -122,7 +128,3 @@ def _refuse_repeated_keys(rows: list[dict[str, object]], name: str) -> None:
         if row["key"] in seen:
             raise DatasetError(f"shard {name}: two documents have key {row['key']} (source {row['source']!r})")
         seen.add(row["key"])
-
-
-def _total(rows: list[dict[str, object]], column: str) -> int:
-    return sum(cast(int, row[column]) for row in rows)

@@ -1,0 +1,85 @@
+"""How the records of a foreign set lie in its files: one value for each kind of set, from what the manifest says.
+
+img2dataset   tars of a picture, a txt and a json (OpenFlamingo's LAION shards too)
+energon       tars with a folder .nv-meta
+mmc4          .jsonl of pages, pictures inside or in a folder
+mmc4-tar      tars of such objects with their pictures, as OpenFlamingo makes them
+obelics       .parquet of pages, pictures in a column or in a folder
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from shards.document import Document
+from shards.errors import DatasetError
+from shards.foreign import mmc4, obelics
+from shards.foreign.pairs import IMG2DATASET, interleaved_of, pair_of
+from shards.foreign.records import BadRecord
+from shards.foreign.tars import Sample, read_sample, sample_places
+from shards.location import Location, locate
+
+Kind = Literal["img2dataset", "energon", "mmc4", "mmc4-tar", "obelics"]
+Reader = Callable[[Location, int, int, Counter[str]], Document]
+"""From a file, a place in it (two numbers), and what is dropped by reason, to a document. Raises BadRecord."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a set is read."""
+
+    suffix: str
+    """Of its files."""
+    places: Callable[[Location], Iterator[tuple[int, int]]]
+    """Where the records of a file are: offset and size in bytes, or whatever the reader takes. Raises DatasetError."""
+    read: Reader
+
+
+def open_layout(foreign: Mapping[str, Any]) -> Layout:
+    """The layout that a manifest's `foreign` describes. Raises DatasetError for a kind that is not known."""
+    kind, folder = foreign.get("kind"), locate(foreign["folder"])
+    images = locate(foreign["images"]) if foreign["images"] else None
+    if kind == "img2dataset":
+        return _of_samples(folder, lambda sample, where, _: pair_of(sample, IMG2DATASET, where))
+    if kind == "energon":
+        fields, excluded = foreign["fields"], frozenset(foreign["excluded"])
+
+        def of_energon(sample: Sample, where: str, _: Counter[str]) -> Document:
+            if f"{where}/{sample.name}" in excluded:
+                raise BadRecord("excluded")
+            return pair_of(sample, fields, where) if fields else interleaved_of(sample, where)
+
+        return _of_samples(folder, of_energon)
+    if kind == "mmc4-tar":
+        return _of_samples(folder, lambda sample, _, drops: mmc4.page_of(sample.parts.get("json", b""), images, drops))
+    if kind == "mmc4":
+
+        def read_line(file: Location, offset: int, size: int, drops: Counter[str]) -> Document:
+            return mmc4.page_of(file.read_range(offset, size), images, drops)
+
+        return Layout(suffix=".jsonl", places=mmc4.line_places, read=read_line)
+    if kind == "obelics":
+
+        def read_row(file: Location, row: int, group: int, drops: Counter[str]) -> Document:
+            return obelics.page_of(obelics.read_row(file, row, group), images, drops)
+
+        return Layout(suffix=".parquet", places=obelics.row_places, read=read_row)
+    raise DatasetError(f"the set is of kind {kind!r}, which this program does not read; install a newer Flamboyance")
+
+
+def _of_samples(folder: Location, decode: Callable[[Sample, str, Counter[str]], Document]) -> Layout:
+    """`decode` gets a sample, the path of its tar in the set (keys may not depend on where the set lies), and drops."""
+
+    def read(file: Location, offset: int, size: int, drops: Counter[str]) -> Document:
+        return decode(read_sample(file, offset, size), file.path.removeprefix(f"{folder.path}/"), drops)
+
+    return Layout(suffix=".tar", places=sample_places, read=read)
+
+
+def read_strictly(layout: Layout, file: Location, offset: int, size: int) -> Document:
+    """The record at that place, which has been read before. Raises DatasetError if it gives no document now."""
+    try:
+        return layout.read(file, offset, size, Counter())
+    except BadRecord as bad:
+        raise DatasetError(f"{file} at {offset} gives no document any more: {bad.reason}") from None
