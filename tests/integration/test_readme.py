@@ -4,9 +4,11 @@ Only what a test must change is changed: the start page is a site on loopback, w
 """
 
 import importlib
+import io
 import re
 import shlex
 import shutil
+import tarfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +26,16 @@ def commands() -> list[list[str]]:
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [shlex.split(line) for line in lines if line.strip()]
+
+
+def write_tar(folder: Path, members: dict[str, bytes]) -> None:
+    """A tar of img2dataset in `folder`."""
+    folder.mkdir()
+    with tarfile.open(folder / "00000.tar", "w") as tar:
+        for name, data in members.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            tar.addfile(header, io.BytesIO(data))
 
 
 def run(command: list[str], site_url: str) -> int:
@@ -57,6 +69,8 @@ def test_the_readmes_commands_do_what_it_says(material, site, backbones, tmp_pat
     shutil.copy(material / "videos" / "cockatoo.mp4", "videos/bird.mp4")
     Path("videos/bird.txt").write_text("A bird, seen from the side.")
     Path("picture.jpg").write_bytes(photograph)
+    Path("takedown.txt").write_text(f"{site.url}/no-such-page.html\n")
+    write_tar(Path("cc3m"), {"000000000.jpg": photograph, "000000000.txt": b"A pan pizza."})
     Path("recipes").symlink_to(ROOT / "recipes")
     backbones(["A handwritten pan pizza, seen from above.", "A bird, seen from the side."])
 
@@ -65,6 +79,6 @@ def test_the_readmes_commands_do_what_it_says(material, site, backbones, tmp_pat
             assert run(command, f"{site.url}/") == 0, shlex.join(command)
     documents = {name: open_dataset(f"data/{name}").manifest.documents for name in ("m3w", "site", "archive")}
     assert documents == {"m3w": 2, "site": 2, "archive": 2}
-    assert [open_dataset(f"data/{name}").manifest.documents for name in ("pairs", "videos")] == [1, 1]
+    assert [open_dataset(f"data/{name}").manifest.documents for name in ("pairs", "videos", "cc3m")] == [1, 1, 1]
     assert Path("runs/mine/adapters/adapters.safetensors").exists()
     assert capsys.readouterr().out.strip()

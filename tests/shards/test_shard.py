@@ -151,6 +151,9 @@ def test_a_link_in_a_shard_is_refused():
         ({"blocks": [7]}, "field 'blocks' holds 7"),
         ({"blocks": [{"type": "image", "frames": [], "url": "", "alt": "", "title": ""}]}, "exactly 1 frame"),
         ({"measures": {"words": "three"}}, "field 'words' is 'three'"),
+        ({"version": 0}, "has schema version 0"),
+        ({"extra": 1}, "field 'extra' is not of schema version 1"),
+        ({"blocks": [{"type": "text", "text": "", "caption": False, "bold": 1}]}, "block 0: field 'bold' is not of"),
     ],
 )
 def test_a_document_that_breaks_the_schema_names_place_and_field(change, sentence):
@@ -197,6 +200,26 @@ def test_a_newer_manifest_is_refused(tmp_path):
     manifest = tmp_path / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(DatasetError, match="schema version 2"):
+        open_dataset(str(tmp_path))
+
+
+def test_a_manifest_from_before_a_field_was_added_is_read(tmp_path):
+    dataset = dataset_of(tmp_path, document())
+    record = json.loads((tmp_path / "manifest.json").read_text())
+    older = {name: value for name, value in record.items() if name not in ("removals", "foreign", "notes")}
+    (tmp_path / "manifest.json").write_text(json.dumps(older))
+    assert open_dataset(str(tmp_path)).manifest == dataset.manifest
+
+
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [(0, "has schema version 0; versions begin with 1"), ("1", "field 'version' is '1'"), (None, "'version' is None")],
+)
+def test_what_is_no_version_is_refused(tmp_path, version, sentence):
+    dataset_of(tmp_path, document())
+    record = json.loads((tmp_path / "manifest.json").read_text()) | {"version": version}
+    (tmp_path / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(DatasetError, match=sentence):
         open_dataset(str(tmp_path))
 
 
