@@ -37,7 +37,7 @@ def train(plan: Plan) -> None:
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
     part = Part(rank=dist.get_rank(), world=dist.get_world_size())
     log = open_log(plan, model) if part.rank == 0 else None
-    samples = SampleLog(plan.output, part) if config.log_samples else None
+    samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.update)

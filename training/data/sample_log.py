@@ -11,12 +11,12 @@ SAMPLES = "samples"
 
 
 class SampleLog:
-    """Appends to OUTPUT/samples/rank-R-of-W.jsonl which documents this worker's part of each update was made of."""
+    """Writes OUTPUT/samples/from-UPDATE-rank-R-of-W.jsonl: this worker's part of each update behind UPDATE."""
 
-    def __init__(self, folder: Path, part: Part) -> None:
-        path = folder / SAMPLES / f"rank-{part.rank}-of-{part.world}.jsonl"
+    def __init__(self, folder: Path, part: Part, *, update: int) -> None:
+        path = folder / SAMPLES / f"from-{update:09d}-rank-{part.rank}-of-{part.world}.jsonl"
         path.parent.mkdir(exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("w", encoding="utf-8")
 
     def write(self, update: int, batches: Mapping[str, LoadedBatch]) -> None:
         """Adds a line a sample: update, dataset, position, key, epoch, and whether texts attend to the next image."""
