@@ -76,11 +76,32 @@ def test_blocks_of_shards_are_dealt_over_all_lanes():
     assert len({int(row) // 50 for row in lane}) in (5, 6)
 
 
-def test_far_samples_do_not_stay_in_order():
-    order = EndlessOrder([500] * 4, seed=2)
-    rows = np.array([order.at(position)[1] for position in range(2000)])
+@given(shards, lanes, lengths, st.integers(1, 9), st.integers(1, 6), st.integers(0, 9), st.integers(1, 6))
+def test_any_world_size_sees_the_order_from_any_stop_point(shards, lanes, window, batch, world, stop, new_world):
+    order = EndlessOrder(shards, seed=3, lanes=lanes, window=window)
+    updates = 12
+    undisturbed = [order.at(position) for position in range(updates * batch)]
 
-    assert abs(np.corrcoef(rows, np.arange(2000))[0, 1]) < 0.1
+    def seen(update: int, world: int) -> dict[int, tuple[int, int]]:
+        fresh = EndlessOrder(shards, seed=3, lanes=lanes, window=window)
+        start, stop = update * batch, (update + 1) * batch
+        return {p: fresh.at(p) for rank in range(world) for p in rank_positions(start, stop, rank, world)}
+
+    parts = [seen(update, world if update < stop else new_world) for update in range(updates)]
+    assert [part[position] for part in parts for position in sorted(part)] == undisturbed
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_order_hardly_follows_that_of_the_shards(seed):
+    """What is left of the shards' order is chance: of b shuffled blocks, a rank correlation of about 1 / sqrt(b)."""
+    shard_documents, blocks = [1000] * 100, 100 * 4
+    order = EndlessOrder(shard_documents, seed=seed)
+    rows = np.array([order.at(position)[1] for position in range(100_000)])
+
+    # Of numbers that each occur once, the rank correlation is the plain one.
+    assert abs(np.corrcoef(rows, np.arange(100_000))[0, 1]) < 4 / np.sqrt(blocks)
+    # Neighbours come from different lanes: hardly more often of one shard than if all samples were drawn evenly.
+    assert np.mean(np.diff(rows // 1000) == 0) < 0.02
 
 
 @given(shards, lanes, st.integers(0, 300))
