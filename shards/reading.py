@@ -78,6 +78,11 @@ class PieceStream(io.BufferedReader):
         self.size = pieces.size
         """Of the file, in bytes."""
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes; memory is taken for those that there are, whatever size a broken header asks for."""
+        left = max(0, self.size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
 
 class _Pieces(io.RawIOBase):
     def __init__(self, filesystem: fs.FileSystem, path: str, where: str) -> None:

@@ -15,6 +15,8 @@ from shards.errors import DatasetError
 from shards.foreign.records import BadRecord
 from shards.location import Location
 
+DAMAGE = (tarfile.TarError, ValueError, OverflowError)
+"""What `tarfile` raises over headers that somebody broke: not only its own errors."""
 MOST_PART_BYTES = 100_000_000
 """Of one member; a larger one is no picture and no text."""
 
@@ -53,9 +55,9 @@ def sample_places(file: Location) -> Iterator[tuple[int, int]]:
 
 def read_sample(file: Location, offset: int, size: int) -> Sample:
     """The sample at that place of `file`. Raises BadRecord: `not_a_plain_file`, `part_too_large`, `malformed`."""
-    parts, name = dict[str, bytes](), ""
+    data, parts, name = file.read_range(offset, size), dict[str, bytes](), ""
     try:
-        with _opened(io.BytesIO(file.read_range(offset, size)), str(file)) as tar:
+        with _opened(io.BytesIO(data), str(file)) as tar:
             for member in tar:
                 if member.isdir():
                     continue
@@ -66,7 +68,7 @@ def read_sample(file: Location, offset: int, size: int) -> Sample:
                 name, suffix = split_name(member.name)
                 content = tar.extractfile(member)
                 parts[suffix] = content.read() if content else b""
-    except (tarfile.TarError, DatasetError):
+    except DAMAGE:
         raise BadRecord("malformed") from None
     return Sample(name=name, parts=parts)
 
@@ -81,7 +83,9 @@ def split_name(member: str) -> tuple[str, str]:
 def _opened(stream: IO[bytes], where: str) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=stream, mode="r:")
-    except tarfile.TarError as error:
+    except DatasetError:
+        raise
+    except DAMAGE as error:
         raise DatasetError(f"{where} cannot be read as a tar: {error}") from None
 
 
@@ -89,7 +93,9 @@ def _next(tar: Any, where: str) -> tarfile.TarInfo | None:
     """The next member, or None at the end; the members before are forgotten, of which there may be millions."""
     try:
         member = tar.next()
-    except tarfile.TarError as error:
+    except DatasetError:
+        raise
+    except DAMAGE as error:
         raise DatasetError(f"{where} is cut or broken at byte {tar.offset}: {error}") from None
     tar.members.clear()
     return member

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import random
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -20,8 +21,9 @@ from shards.chunk import write_chunk
 from shards.dataset import Dataset, open_dataset
 from shards.document import Document, Media, Text
 from shards.errors import DatasetError, ShardError
+from shards.foreign.layout import open_layout
 from shards.foreign.pairs import look_up
-from shards.foreign.records import frame_of
+from shards.foreign.records import BadRecord, frame_of
 from shards.foreign.tars import Sample, sample_places
 from shards.location import locate
 from shards.manifest import merge, read_commits, write_manifest
@@ -350,3 +352,40 @@ def test_the_same_set_gives_the_same_keys_wherever_it_lies(tmp_path):
         write_tar(tmp_path / place / "set" / "00000.tar", *pairs())
         keys.update(document.key for document in adopted(tmp_path / place, "img2dataset").documents())
     assert set(keys.values()) == {2}
+
+
+def broken(data: bytes, choice: random.Random) -> bytes:
+    """`data` cut or with some bytes changed, the sums of its headers mended so that what they say is believed."""
+    changed = bytearray(data[: choice.randrange(1, len(data))] if choice.random() < 0.3 else data)
+    for _ in range(choice.randrange(1, 30)):
+        changed[choice.randrange(len(changed))] = choice.randrange(256)
+    for start in range(0, len(changed) - 511, 512):
+        if changed[start + 257 : start + 262] == b"ustar":
+            header = changed[start : start + 512]
+            changed[start + 148 : start + 156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 8 * ord(" "))
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_mutated_tar_gives_documents_counted_losses_or_a_dataset_error(tmp_path, form):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as tar:
+        for stem in ("ü", "n" * 120):
+            for suffix, data in {"jpg": picture("red"), "txt": b"Text.", "json": b'{"url": "http://x/1"}'}.items():
+                member = tarfile.TarInfo(f"{stem}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    layout = open_layout({"kind": "img2dataset", "folder": str(tmp_path), "images": ""})
+    file, choice, seen = locate(str(tmp_path / "a.tar")), random.Random(20261122), Counter[str]()
+    for _ in range(150):
+        (tmp_path / "a.tar").write_bytes(broken(buffer.getvalue(), choice))
+        try:
+            for offset, size in layout.places(file):
+                try:
+                    seen["documents"] += bool(layout.read(file, offset, size, Counter()).blocks)
+                except BadRecord as bad:
+                    seen[bad.reason] += 1
+        except DatasetError as error:
+            seen["refused"] += "a.tar" in str(error)
+    assert seen["documents"] > 50
+    assert seen["refused"] > 30
