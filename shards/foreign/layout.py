@@ -8,8 +8,9 @@ obelics       .parquet of pages, pictures in a column or in a folder
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from shards.document import Document
@@ -38,34 +39,30 @@ class Layout:
 
 def open_layout(foreign: Mapping[str, Any]) -> Layout:
     """The layout that a manifest's `foreign` describes. Raises DatasetError for a kind that is not known."""
-    kind, folder = foreign.get("kind"), locate(foreign["folder"])
-    images = locate(foreign["images"]) if foreign["images"] else None
-    if kind == "img2dataset":
-        return _of_samples(folder, lambda sample, where, _: pair_of(sample, IMG2DATASET, where))
-    if kind == "energon":
-        fields, excluded = foreign["fields"], frozenset(foreign["excluded"])
-
-        def of_energon(sample: Sample, where: str, _: Counter[str]) -> Document:
-            if f"{where}/{sample.name}" in excluded:
-                raise BadRecord("excluded")
-            return pair_of(sample, fields, where) if fields else interleaved_of(sample, where)
-
-        return _of_samples(folder, of_energon)
-    if kind == "mmc4-tar":
-        return _of_samples(folder, lambda sample, _, drops: mmc4.page_of(sample.parts.get("json", b""), images, drops))
-    if kind == "mmc4":
-
-        def read_line(file: Location, offset: int, size: int, drops: Counter[str]) -> Document:
-            return mmc4.page_of(file.read_range(offset, size), images, drops)
-
-        return Layout(suffix=".jsonl", places=mmc4.line_places, read=read_line)
-    if kind == "obelics":
-
-        def read_row(file: Location, row: int, group: int, drops: Counter[str]) -> Document:
-            return obelics.page_of(obelics.read_row(file, row, group), images, drops)
-
-        return Layout(suffix=".parquet", places=obelics.row_places, read=read_row)
-    raise DatasetError(f"the set is of kind {kind!r}, which this program does not read; install a newer Flamboyance")
+    folder, images = locate(foreign["folder"]), locate(foreign["images"]) if foreign["images"] else None
+    match foreign["kind"]:
+        case "img2dataset":
+            return _of_samples(folder, lambda sample, where, _: pair_of(sample, IMG2DATASET, where))
+        case "energon":
+            return _of_samples(folder, partial(_of_energon, foreign["fields"], frozenset(foreign["excluded"])))
+        case "mmc4-tar":
+            return _of_samples(
+                folder, lambda sample, _, drops: mmc4.page_of(sample.parts.get("json", b""), images, drops)
+            )
+        case "mmc4":
+            return Layout(
+                suffix=".jsonl",
+                places=mmc4.line_places,
+                read=lambda file, start, size, drops: mmc4.page_of(file.read_range(start, size), images, drops),
+            )
+        case "obelics":
+            return Layout(
+                suffix=".parquet",
+                places=obelics.row_places,
+                read=lambda file, row, group, drops: obelics.page_of(obelics.read_row(file, row, group), images, drops),
+            )
+        case kind:
+            raise DatasetError(f"the set is of kind {kind!r}, which this program does not read; install a newer one")
 
 
 def _of_samples(folder: Location, decode: Callable[[Sample, str, Counter[str]], Document]) -> Layout:
@@ -75,6 +72,14 @@ def _of_samples(folder: Location, decode: Callable[[Sample, str, Counter[str]], 
         return decode(read_sample(file, offset, size), file.path.removeprefix(f"{folder.path}/"), drops)
 
     return Layout(suffix=".tar", places=sample_places, read=read)
+
+
+def _of_energon(
+    fields: Mapping[str, str], excluded: Collection[str], sample: Sample, where: str, _: Counter[str]
+) -> Document:
+    if f"{where}/{sample.name}" in excluded:
+        raise BadRecord("excluded")
+    return pair_of(sample, fields, where) if fields else interleaved_of(sample, where)
 
 
 def read_strictly(layout: Layout, file: Location, offset: int, size: int) -> Document:
