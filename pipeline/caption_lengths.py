@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from shards.index import read_index
 from shards.location import Location
 from shards.manifest import Manifest
 
@@ -26,8 +26,7 @@ def count_lengths(output: Location, shards: Sequence[str]) -> Counter[float]:
     """How many documents have captions of how many tokens, from the indexes of `shards`."""
     lengths = Counter[float]()
     for name in shards:
-        index = output / f"{name}.parquet"
-        table = pq.read_table(index.path, filesystem=index.filesystem, columns=["measures"])
+        table = read_index((output / f"{name}.parquet").read(), ["measures"])
         measures = cast(list[dict[str, float]], table["measures"].to_pylist(maps_as_pydicts="strict"))
         lengths.update(row["tokens"] for row in measures if "tokens" in row)
     return lengths

@@ -107,7 +107,8 @@ def remove(folder: Location, addresses: Addresses) -> Removal | None:
     Finishes calls that were killed before. Raises DatasetError if there is no dataset, another process writes to it, or
     a shard cannot be read.
     """
-    read_manifest(folder)
+    if read_manifest(folder).foreign:
+        raise DatasetError(f"{folder} is an adopted set; take it out of the set's own files, and adopt it again")
     claim(folder)
     names = sorted((folder / REMOVALS).files())
     for name in names:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from shard_pages import page
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from pipeline.inputs.obelics import page_of_row
+from pipeline.page import TextBlock
 from shards import export
 from shards.document import Document, Frame, Media, Text, document_key
 
@@ -42,6 +44,10 @@ def test_a_page_has_the_columns_of_obelics(make_dataset, tmp_path, capsys):
     assert row["images"] == [None, "http://x/1", None, "http://x/2", None]
     assert row["texts"] == ["Before 1.", None, "Before 2.", None, "End of a."]
     assert json.loads(row["general_metadata"]) == {"url": "http://x/a"}
+    address, read = page_of_row(row)  # as pipeline.interleaved reads OBELICS itself
+    assert address == "http://x/a"
+    shape = [block.text if isinstance(block, TextBlock) else block.url for block in read.blocks]
+    assert shape == ["Before 1.", "http://x/1", "Before 2.", "http://x/2", "End of a."]
     metadata = json.loads(row["metadata"])
     assert [one and one["src"] for one in metadata] == row["images"]
     assert (metadata[1]["original_width"], metadata[1]["format"]) == (4, "jpg")

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from shards import adopt, export, verify
+from shards import adopt, export, remove, verify
 from shards.chunk import write_chunk
 from shards.dataset import Dataset, open_dataset
 from shards.document import Document, Media, Text
@@ -341,9 +341,20 @@ def test_a_set_in_an_unknown_manner_and_an_empty_folder_are_refused(tmp_path, ca
     ],
 )
 def test_fields_are_looked_up_as_energon_does(field, value):
-    """By hand from flavors/webdataset/field_access.py; what is nowhere raises there, and is None here."""
+    """Energon's flavors/webdataset/field_access.py gives the same (commit bef8be2), and raises where this gives None.
+
+    It also raises where the first of several names is not there, which its documentation has otherwise.
+    """
     parts = {"txt": b"text", "json": b'{"a": 1, "b": [0, {"c": "deep"}]}'}
     assert look_up(Sample(name="s", parts=parts), field) == value
+
+
+def test_an_adopted_set_is_not_ours_to_take_out_of(tmp_path, capsys):
+    write_tar(tmp_path / "set" / "00000.tar", *pairs()[:1])
+    adopted(tmp_path, "img2dataset")
+    (tmp_path / "urls.txt").write_text("http://x/0.jpg")
+    assert remove.main([str(tmp_path / "out"), "--urls", str(tmp_path / "urls.txt")]) == 2
+    assert "is an adopted set; take it out of the set's own files" in capsys.readouterr().err
 
 
 def test_the_same_set_gives_the_same_keys_wherever_it_lies(tmp_path):
