@@ -44,14 +44,14 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> FlamingoConfig:
 
 @pytest.fixture(scope="session")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DatasetConfig]:
-    """Pages, pairs and videos, with batches that two workers share evenly and unevenly."""
+    """Pages, pairs (packed into rows) and videos, with batches that two workers share evenly and unevenly."""
     folder = tmp_path_factory.mktemp("datasets")
     pages = write_dataset(folder / "pages", [page(number) for number in range(24)], chunks=2)
     pairs = write_dataset(folder / "pairs", [pair(number) for number in range(16)])
     films = write_dataset(folder / "films", [film(number) for number in range(8)])
     return {
         "pages": DatasetConfig(uri=pages, kind="interleaved", batch=4, max_text=24),
-        "pairs": DatasetConfig(uri=pairs, kind="pair", weight=0.2, batch=5, max_text=12),
+        "pairs": DatasetConfig(uri=pairs, kind="pair", weight=0.2, batch=5, max_text=12, row_tokens=24),
         "films": DatasetConfig(uri=films, kind="video", weight=0.03, batch=1, max_text=12),
     }
 

@@ -48,6 +48,9 @@ def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
         ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be at least 0"),
         ({"clip": 0.0}, "clip is 0.0; it must be greater than 0"),
         ({"limit": 0}, "limit is 0; it must be at least 1"),
+        ({"decoders": -1}, "decoders is -1; it must be at least 0"),
+        ({"prefetch": 0}, "prefetch is 0; it must be at least 1"),
+        ({"skip_bad_shards": -1}, "skip_bad_shards is -1; it must be at least 0"),
     ],
 )
 def test_wrong_values_are_refused(changes, sentence):
@@ -63,6 +66,9 @@ def test_wrong_values_are_refused(changes, sentence):
         ({"batch": 0}, "batch is 0; it must be at least 1"),
         ({"max_text": 1}, "max_text is 1; it must be at least 2"),
         ({"next_image_chance": 1.5}, "next_image_chance is 1.5; it must lie between 0 and 1"),
+        ({"flip_chance": -0.5}, "flip_chance is -0.5; it must lie between 0 and 1"),
+        ({"colour_jitter": 2.0}, "colour_jitter is 2.0; it must lie between 0 and 1"),
+        ({"row_tokens": 100}, "row_tokens is 100; it must be 0, or at least max_text, 256"),
     ],
 )
 def test_wrong_values_of_a_dataset_are_refused(changes, sentence):

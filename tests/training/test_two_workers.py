@@ -113,6 +113,18 @@ def test_losses_are_finite_and_fall(config: TrainingConfig):
         assert losses[-5:].mean() < losses[:5].mean() - 0.1
 
 
+def test_the_log_says_how_full_rows_are_and_when_a_dataset_begins_again(config: TrainingConfig):
+    records = read_log(Path(config.output))
+
+    assert all(0 <= share < 1 for record in records for share in record["padding"].values())
+    assert records[-1]["epochs"] == {"pages": 80 / 24, "pairs": 100 / 16, "films": 20 / 8}
+    # Update 4 takes the pairs at positions 15 to 19, of which the last four are of the second epoch.
+    assert records[3]["notes"] == ["pairs has given its 16 samples and begins again, in a new order: epoch 1"]
+    assert records[4]["notes"] == []
+    assert sum(len(record["notes"]) for record in records) == 3 + 6 + 2
+    assert not records[-1]["bad_reasons"]
+
+
 def test_what_a_run_leaves(config: TrainingConfig):
     output = Path(config.output)
     summary = json.loads((output / "summary.json").read_text())
