@@ -73,7 +73,7 @@ def run(config: DemoConfig) -> None:
         base_url = gather(journey)
         journey.command("demo.backbones", backbones.main, *backbone_flags(journey))
         journey.command("training.run", training.main, *training_flags(journey, config))
-        flamingo = Flamingo.from_adapters(journey.path("training/adapters"))
+        flamingo = Flamingo.from_pretrained(journey.path("training/adapters"))
         answers = answer_held_out(flamingo, SEED)
     summary = {**counts(journey), **accuracies(answers), **parameters(flamingo), **cost(started, peak)}
     findings = Findings(

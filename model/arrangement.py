@@ -41,6 +41,10 @@ class AllMedia:
     visible: Tensor
     """bool[batch, text, most]: which of them a token attends to."""
 
+    def of_last(self, text: int) -> "AllMedia":
+        """The same for the last tokens of each row alone."""
+        return AllMedia(media=self.media, visible=self.visible[:, -text:])
+
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
         """queries float[batch, text, inner], keys and values float[media, latents, inner]. Returns
         float[batch, text, inner], zero for tokens that see no medium."""

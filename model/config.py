@@ -16,6 +16,10 @@ class FlamingoConfig:
     language: str
     """Language model: a local folder or a Hugging Face hub id."""
 
+    vision_class_token: bool = True
+    """Whether the token that vision transformers put before their patches is among the features; in OpenFlamingo
+    it is not."""
+
     cross_attention_every: int = 1
     """Layers of the language model by gated block."""
 

@@ -83,12 +83,13 @@ class GatedCrossAttention(nn.Module):
         made before, their keys_values float[media, latents, 2 * inner]. Returns float[batch, text, text_width]."""
         if keys_values is None:
             keys_values = self.attention.keys_values(media)
-        text = text + gated(self.attention(text, keys_values, arrangement=arrangement), self.attention_gate)
+        text = add(text, self.attention(text, keys_values, arrangement=arrangement), self.attention_gate)
         if self.feed_forward is None:
             return text
-        return text + gated(self.feed_forward(text), self.feed_forward_gate)
+        return add(text, self.feed_forward(text), self.feed_forward_gate)
 
 
-def gated(update: Tensor, gate: Tensor | None) -> Tensor:
-    """The update through tanh of its gate, where it has one, in its own precision."""
-    return update if gate is None else gate.tanh().to(update.dtype) * update
+def add(text: Tensor, update: Tensor, gate: Tensor | None) -> Tensor:
+    """The text and, through tanh of its gate where it has one, what is added to it, in the text's precision."""
+    update = update.to(text.dtype)
+    return text + update if gate is None else torch.addcmul(text, update, gate.tanh().to(text.dtype))

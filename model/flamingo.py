@@ -1,8 +1,9 @@
 """Flamingo: a frozen vision encoder and a frozen language model, joined by two trained parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,10 @@ from model.arrangement import Arrangement, arrange, arrange_all
 from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
 from model.cross_attention import BlockShape, GatedCrossAttention
-from model.decoding import decode_greedily
+from model.generation import Reading, read, score, write
 from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, LanguageModel, load_language_model, token_id
-from model.layers import SeenMedia, decoder_layers, graft
-from model.resampler import ResamplerShape
+from model.layers import Checkpointing, SeenMedia, decoder_layers, graft
+from model.resampler import Resampler, ResamplerShape
 from model.resampler_ablations import RESAMPLERS
 from model.vision import VisionEncoder, load_vision_encoder
 
@@ -41,7 +42,7 @@ class Flamingo(nn.Module):
         self.config = config
         self.fingerprints = dict(fingerprints)
         self.vision = vision
-        self.resampler = RESAMPLERS[config.resampler](resampler_shape(config, vision.width))
+        self.resampler: Resampler = RESAMPLERS[config.resampler](resampler_shape(config, vision.width))
         self.language = language
         depth = len(decoder_layers(language.lm))
         positions = list(range(config.cross_attention_first, depth, config.cross_attention_every))
@@ -63,14 +64,14 @@ class Flamingo(nn.Module):
 
         Raises ValueError where a backbone cannot be loaded or lacks what Flamingo needs.
         """
-        vision = load_vision_encoder(config.vision)
+        vision = load_vision_encoder(config.vision, class_token=config.vision_class_token)
         lm, tokenizer = load_language_model(config.language)
         fingerprints = {"vision": fingerprint(vision.backbone), "language": fingerprint(lm)}
         return cls(config, vision, LanguageModel(lm, tokenizer), fingerprints)
 
     @classmethod
-    def from_adapters(cls, folder: str | Path) -> "Flamingo":
-        """The Flamingo that `save_adapters` saved, with its backbones loaded from where they were.
+    def from_pretrained(cls, folder: str | Path) -> "Flamingo":
+        """The Flamingo that `save_pretrained` saved, with its backbones loaded from where they were.
 
         Raises ValueError where the folder holds no adapters, or adapters of other backbones or widths.
         """
@@ -80,9 +81,11 @@ class Flamingo(nn.Module):
         flamingo.load_adapter_state_dict(saved.state)
         return flamingo
 
-    def save_adapters(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""
         write_adapters(Path(folder), self.config, self.fingerprints, self.adapter_state_dict())
+
+    from_adapters, save_adapters = from_pretrained, save_pretrained  # names that training/ has until its next commit
 
     def see(self, batch: FlamingoBatch, *, vision_calls: int = 1) -> Tensor:
         """The visual tokens of the batch's media: float[media, latents, resampler width]."""
@@ -107,23 +110,74 @@ class Flamingo(nn.Module):
 
     def arrange(self, batch: FlamingoBatch) -> Arrangement:
         """Which token looks at which media."""
-        if self.config.cross_attention_media == "all":
+        if self.sees_all_media:
             return arrange_all(batch.media_index, batch.document)
         return arrange(batch.media_index, len(batch.pixels))
 
-    def checkpoint_activations(self, on: bool = True) -> None:
-        """Let the backward compute every layer of the language model anew, so that only their inputs are kept."""
+    def checkpoint_activations(self, what: Checkpointing) -> None:
+        """Let the backward compute layers anew, so that of them only what went in is kept."""
         for layer in self.language.layers():
-            layer.checkpointing = on
+            layer.checkpointing = what
+        self.resampler.checkpoints = what != "none"
 
     @torch.no_grad()
-    def generate(self, batch: FlamingoBatch, *, max_new_tokens: int = 64) -> list[str]:
-        """The greedy continuation of each prompt, up to `<EOC>` or the end of text.
+    def read(self, batch: FlamingoBatch, past: Reading | None = None) -> Reading:
+        """Read prompts, padded on the left, behind what was read before: a turn of a conversation, with its media.
 
-        Prompts are padded on the left (`model.prompt` makes such batches); labels are not read. Raises
-        ValueError where a prompt does not end at the right edge.
+        Media of the batch are numbered from 0; tokens of a turn that see none of them see the last of the turns
+        before. Raises ValueError where a prompt does not end at the right edge, and where image tokens and images
+        do not match in number.
         """
-        return decode_greedily(self.language, self.see(batch), batch, max_new_tokens)
+        self.check_image_tokens(batch)
+        return read(self.language, self.see(batch), batch, past, all_media=self.sees_all_media)
+
+    def generate(self, batch: FlamingoBatch | Reading, *, max_new_tokens: int = 64, **options: Any) -> list[str]:
+        """The continuation of each prompt, up to `<EOC>` or the end of text; greedy, unless options of Hugging
+        Face's `generate` (num_beams, do_sample, top_p, ...) ask for another.
+
+        Prompts are padded on the left (`model.prompt` makes such batches), or were read before; labels are not
+        read. Raises ValueError as `read` does.
+        """
+        reading = batch if isinstance(batch, Reading) else self.read(batch)
+        return write(
+            self.language, reading, max_new_tokens=max_new_tokens, all_media=self.sees_all_media, options=options
+        )
+
+    def log_likelihood(self, batch: FlamingoBatch | Reading, options: Sequence[str]) -> Tensor:
+        """log p(option | prompt) of each option behind each prompt: float32[batch, options].
+
+        A prompt is read once for all its options. Raises ValueError as `read` does, and on an option of no tokens.
+        """
+        reading = batch if isinstance(batch, Reading) else self.read(batch)
+        tokens = [self.tokenizer.encode(option, add_special_tokens=False) for option in options]
+        if not all(tokens):
+            raise ValueError(f"an option has no tokens: {list(options)}")
+        return score(self.language, reading, tokens, all_media=self.sees_all_media)
+
+    @property
+    def sees_all_media(self) -> bool:
+        """Whether a token attends to all images of its document so far."""
+        return self.config.cross_attention_media == "all"
+
+    def check_image_tokens(self, batch: FlamingoBatch) -> None:
+        """Raise ValueError where a document has other numbers of `<image>` tokens and of media that it sees."""
+        tokens = (batch.input_ids == self.image_token_id).sum(dim=1).tolist()
+        for number, (marks, index) in enumerate(zip(tokens, batch.media_index, strict=True)):
+            media = len(index[index >= 0].unique())
+            if marks != media:
+                raise ValueError(
+                    f"document {number} of the batch has {marks} {IMAGE_TOKEN} tokens and {media} images; the"
+                    " numbers must be equal"
+                )
+
+    def freeze_in(self, dtype: torch.dtype) -> None:
+        """Keep what is frozen in another precision, say bfloat16, and what is trained as it is.
+
+        Run such a model under `torch.autocast`, which casts the trained weights where they are used.
+        """
+        for parameter in self.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.to(dtype)
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that training changes: resampler, gated blocks, new tokens."""

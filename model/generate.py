@@ -25,7 +25,7 @@ def command_line() -> ArgumentParser:
 def answer(adapters: Path, images: list[str], text: str, max_new_tokens: int) -> str:
     """What the model says after the images and the text. Raises ValueError on input it cannot use."""
     opened = tuple(open_image(Path(path)) for path in images)
-    flamingo = Flamingo.from_adapters(adapters)
+    flamingo = Flamingo.from_pretrained(adapters)
     prompt = Prompt(text=IMAGE_TOKEN * len(opened) + text, images=opened)
     return flamingo.generate(prompt_batch(flamingo, [prompt]), max_new_tokens=max_new_tokens)[0]
 

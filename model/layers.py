@@ -3,7 +3,7 @@
 import copy
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,10 @@ class SeenMedia:
     """float[media, latents, 2 * inner] of each block, where they were made before, as in generation."""
 
 
+Checkpointing = Literal["none", "adapters", "all"]
+"""Of what the backward keeps only the input, and computes the rest anew: nothing, resampler and gated blocks, or
+these and the frozen layers."""
+
 HANDED: ContextVar[SeenMedia | None] = ContextVar("HANDED", default=None)
 """The media of the pass under way, for language models that hand no keyword arguments down to their layers (MPT)."""
 
@@ -45,8 +49,7 @@ class LayerWithMedia(nn.Module):
         self.block = block
         self.layer = layer
         self.number = number
-        self.checkpointing = False
-        """Whether the backward computes block and layer anew instead of keeping what is between."""
+        self.checkpointing: Checkpointing = "none"
 
     def __getattr__(self, name: str) -> Any:
         """Some language models ask their layers for more than a forward."""
@@ -64,7 +67,7 @@ class LayerWithMedia(nn.Module):
         media = media or HANDED.get()
         if media is None:
             raise MediaDropped(f"no media arrived at a {type(self.layer).__name__}")
-        if self.checkpointing and torch.is_grad_enabled():
+        if self.checkpointing == "all" and torch.is_grad_enabled():
             return checkpoint(self.run, hidden_states, media, *args, use_reentrant=False, **kwargs)
         return self.run(hidden_states, media, *args, **kwargs)
 
@@ -72,9 +75,11 @@ class LayerWithMedia(nn.Module):
         """The block and the layer, with all that they read among the arguments."""
         if self.block is not None:
             keys_values = media.keys_values[self.number] if media.keys_values else None
-            hidden_states = self.block(
-                hidden_states, media.tokens, arrangement=media.arrangement, keys_values=keys_values
-            )
+            inputs = {"arrangement": media.arrangement, "keys_values": keys_values}
+            if self.checkpointing == "adapters" and torch.is_grad_enabled():
+                hidden_states = checkpoint(self.block, hidden_states, media.tokens, use_reentrant=False, **inputs)
+            else:
+                hidden_states = self.block(hidden_states, media.tokens, **inputs)
         return self.layer(hidden_states, *args, **kwargs)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from model.attention import Activation, FeedForward, attend
 
@@ -92,7 +93,16 @@ class FramesInTime(nn.Module):
         return projected + interpolate_in_time(self.time_embeddings, frame_mask)
 
 
-class PerceiverResampler(nn.Module):
+class Resampler(nn.Module):
+    """Features of any number of frames in, a fixed number of visual tokens out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checkpoints = False
+        """Whether the backward computes each layer anew from its latents; only the Perceiver keeps so much."""
+
+
+class PerceiverResampler(Resampler):
     """The paper's Perceiver Resampler (section 2.1, figure 5).
 
     There is no norm after the last layer: the gated blocks norm what they read. OpenFlamingo has it the other
@@ -117,7 +127,10 @@ class PerceiverResampler(nn.Module):
             of_latents = frame_mask.new_ones(latents.shape[:2])
             mask = torch.cat([frame_mask.repeat_interleave(space, dim=1), of_latents], dim=1)
         for layer in self.layers:
-            latents = layer(latents, timed, mask)
+            if self.checkpoints and torch.is_grad_enabled():
+                latents = checkpoint(layer, latents, timed, mask, use_reentrant=False)
+            else:
+                latents = layer(latents, timed, mask)
         return self.norm(latents)
 
 

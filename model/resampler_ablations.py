@@ -1,10 +1,12 @@
 """What the paper compares with the Perceiver Resampler (table 3, row vi): a transformer, and an MLP."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from model.attention import FeedForward, attend
-from model.resampler import FramesInTime, PerceiverResampler, ResamplerShape
+from model.resampler import FramesInTime, PerceiverResampler, Resampler, ResamplerShape
 
 
 class SelfAttentionLayer(nn.Module):
@@ -26,7 +28,7 @@ class SelfAttentionLayer(nn.Module):
         return hidden + self.feed_forward(hidden)
 
 
-class TransformerResampler(nn.Module):
+class TransformerResampler(Resampler):
     """Latents and features through the same self-attention; the latents come out.
 
     The paper says no more than "Transformer"; this is the reading that gives as many tokens as the Perceiver.
@@ -52,7 +54,7 @@ class TransformerResampler(nn.Module):
         return self.norm(hidden[:, :count])
 
 
-class MlpResampler(nn.Module):
+class MlpResampler(Resampler):
     """Feed-forwards on the mean of a medium's features, and a map of it to all visual tokens.
 
     The paper says no more than "MLP"; the mean lets it take any number of frames of any size.
@@ -63,7 +65,7 @@ class MlpResampler(nn.Module):
         self.frames = FramesInTime(shape)
         self.layers = nn.ModuleList(FeedForward(shape.width, shape.activation) for _ in range(shape.layers))
         self.to_tokens = nn.Linear(shape.width, shape.latents * shape.width, bias=False)
-        self.latents = shape.latents
+        self.count = shape.latents
         self.norm = nn.LayerNorm(shape.width) if shape.final_norm else nn.Identity()
 
     def forward(self, features: Tensor, frame_mask: Tensor) -> Tensor:
@@ -74,10 +76,10 @@ class MlpResampler(nn.Module):
         hidden = (timed * real).sum(dim=1) / real.sum(dim=1)
         for layer in self.layers:
             hidden = hidden + layer(hidden)
-        return self.norm(self.to_tokens(hidden).unflatten(-1, (self.latents, -1)))
+        return self.norm(self.to_tokens(hidden).unflatten(-1, (self.count, -1)))
 
 
-RESAMPLERS: dict[str, type[nn.Module]] = {
+RESAMPLERS: dict[str, Callable[[ResamplerShape], Resampler]] = {
     "perceiver": PerceiverResampler,
     "transformer": TransformerResampler,
     "mlp": MlpResampler,

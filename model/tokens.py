@@ -63,8 +63,10 @@ class HeadWithNewTokens(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., vocabulary]."""
-        logits = functional.pad(functional.linear(hidden, self.weight, self.bias), (0, self.added_columns))
-        return logits.index_copy(-1, self.new_ids, functional.linear(hidden, self.new).to(logits.dtype))
+        logits = functional.linear(hidden, self.weight, self.bias)
+        if self.added_columns:
+            logits = functional.pad(logits, (0, self.added_columns))
+        return logits.index_copy_(-1, self.new_ids, functional.linear(hidden, self.new).to(logits.dtype))
 
 
 def draw_like(weight: Tensor, rows: int) -> Tensor:

@@ -11,14 +11,15 @@ Colour = tuple[float, float, float]
 
 
 class VisionEncoder(nn.Module):
-    """A frozen backbone behind uint8 pixels.
+    """A frozen backbone behind uint8 pixels, with or without the class token before its patches.
 
     `size` is the side of the square it takes, in pixels; `mean` and `std` are its normalisation in 0..1;
     `width` is that of its features, found by running it once.
     """
 
-    def __init__(self, backbone: nn.Module, *, size: int, mean: Colour, std: Colour) -> None:
+    def __init__(self, backbone: nn.Module, *, size: int, mean: Colour, std: Colour, class_token: bool = True) -> None:
         super().__init__()
+        self.first_feature = 0 if class_token else 1
         self.backbone = backbone.requires_grad_(False)
         self.size, self.mean, self.std = size, mean, std
         self.train(False)
@@ -48,7 +49,7 @@ class VisionEncoder(nn.Module):
     def encode(self, frames: Tensor) -> Tensor:
         """uint8[frames, 3, size, size] to float[frames, space, width]."""
         output = self.backbone(pixel_values=self.normalise(frames))
-        return spatial_features(output, type(self.backbone).__name__)
+        return spatial_features(output, type(self.backbone).__name__)[:, self.first_feature :]
 
     def normalise(self, frames: Tensor) -> Tensor:
         """uint8[frames, 3, size, size] to the backbone's dtype, by its mean and deviation."""
@@ -57,7 +58,7 @@ class VisionEncoder(nn.Module):
         return ((frames.float() / 255 - mean) / std).to(dtype)
 
 
-def load_vision_encoder(source: str) -> VisionEncoder:
+def load_vision_encoder(source: str, *, class_token: bool = True) -> VisionEncoder:
     """Load the backbone and its normalisation from a local folder or a hub id, in float32.
 
     Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept. Raises ValueError where the
@@ -78,6 +79,7 @@ def load_vision_encoder(source: str) -> VisionEncoder:
         size=square_side(settings, source),
         mean=colour(settings, "image_mean", source),
         std=colour(settings, "image_std", source),
+        class_token=class_token,
     )
     weights = model.state_dict()
     settle_missing(encoder, {name: weights[name] for name in sorted(report["missing_keys"])}, source)

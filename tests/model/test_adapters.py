@@ -16,15 +16,15 @@ from model.prompt import Prompt, prompt_batch
 def saved(build, tmp_path):
     """A folder of adapters with open gates, and the Flamingo that they were saved from."""
     flamingo = build("llama", gates=0.5)
-    flamingo.save_adapters(tmp_path / "adapters")
+    flamingo.save_pretrained(tmp_path / "adapters")
     return tmp_path / "adapters", flamingo
 
 
 @pytest.mark.parametrize("family", ["llama", "llama-tied", "opt"])
 def test_what_was_saved_comes_back_bit_for_bit(build, tmp_path, picture, family):
     flamingo = build(family, gates=0.5)
-    flamingo.save_adapters(tmp_path)
-    again = Flamingo.from_adapters(tmp_path)
+    flamingo.save_pretrained(tmp_path)
+    again = Flamingo.from_pretrained(tmp_path)
     batch = prompt_batch(flamingo, [Prompt(text="a <image> red", images=(picture("red"),))])
     with torch.no_grad():
         assert torch.equal(flamingo(batch), again(batch))
@@ -46,7 +46,7 @@ def test_another_backbone_is_refused(saved, backbone, part, other):
     described["flamingo"][part] = backbone(other)
     (folder / "config.json").write_text(json.dumps(described))
     with pytest.raises(ValueError, match=f"were trained on other {part} weights than {re.escape(backbone(other))}"):
-        Flamingo.from_adapters(folder)
+        Flamingo.from_pretrained(folder)
 
 
 def test_one_changed_weight_of_a_backbone_is_noticed(saved, tmp_path):
@@ -60,7 +60,7 @@ def test_one_changed_weight_of_a_backbone_is_noticed(saved, tmp_path):
     described["flamingo"]["language"] = str(copy)
     (folder / "config.json").write_text(json.dumps(described))
     with pytest.raises(ValueError, match="other language weights"):
-        Flamingo.from_adapters(folder)
+        Flamingo.from_pretrained(folder)
 
 
 def test_adapters_of_other_widths_are_refused(saved, build):
@@ -76,10 +76,10 @@ def test_adapters_of_other_widths_are_refused(saved, build):
 def test_folders_that_hold_no_adapters_are_refused(tmp_path, saved):
     folder, _ = saved
     with pytest.raises(ValueError, match="holds no adapters"):
-        Flamingo.from_adapters(tmp_path / "nowhere")
+        Flamingo.from_pretrained(tmp_path / "nowhere")
     (folder / "adapters.safetensors").write_bytes(b"cut")
     with pytest.raises(ValueError, match="cannot be read"):
-        Flamingo.from_adapters(folder)
+        Flamingo.from_pretrained(folder)
     (folder / "config.json").write_text('{"flamingo": {"vision": "v"}}')
     with pytest.raises(ValueError, match="cannot be read"):
-        Flamingo.from_adapters(folder)
+        Flamingo.from_pretrained(folder)

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tiny_backbones import LANGUAGE_MODELS
 
 from model.generate import main
+from model.generation import score
 from model.prompt import Prompt, prompt_batch
 
 
@@ -45,7 +47,7 @@ def slow_greedy(flamingo, prompt, steps):
     return flamingo.tokenizer.decode(chosen, skip_special_tokens=True).strip()
 
 
-@pytest.mark.parametrize("family", ["llama", "opt", "gpt-neox", "qwen2"])
+@pytest.mark.parametrize("family", ["llama", "opt", "gpt-neox", "mpt"])
 def test_a_batch_answers_as_one_by_one_and_as_without_a_cache(build, prompts, family):
     flamingo = build(family, gates=0.5)
     together = flamingo.generate(prompt_batch(flamingo, prompts), max_new_tokens=8)
@@ -110,7 +112,7 @@ def test_images_and_image_tokens_that_do_not_match_are_refused(picture):
 
 def test_the_command_answers(build, tmp_path, picture):
     flamingo = build(gates=0.5)
-    flamingo.save_adapters(tmp_path / "adapters")
+    flamingo.save_pretrained(tmp_path / "adapters")
     picture("red").save(tmp_path / "red.png")
     picture("blue").save(tmp_path / "blue.png")
     images = ["--image", str(tmp_path / "red.png"), "--image", str(tmp_path / "blue.png")]
@@ -124,7 +126,7 @@ def test_the_command_answers(build, tmp_path, picture):
 
 
 def test_the_command_refuses_bad_input_in_one_sentence(build, tmp_path, picture, capsys):
-    build().save_adapters(tmp_path / "adapters")
+    build().save_pretrained(tmp_path / "adapters")
     (tmp_path / "text.png").write_text("not a picture")
     picture("red").save(tmp_path / "red.png")
     capsys.readouterr()
@@ -139,3 +141,102 @@ def test_the_command_refuses_bad_input_in_one_sentence(build, tmp_path, picture,
         assert printed.err.startswith("error: ")
         assert sentence in printed.err
         assert printed.err.count("\n") == 1
+
+
+def test_beams_end_no_worse_than_greedy_and_samples_follow_the_seed(build, prompts):
+    flamingo = build(gates=0.5)
+    reading = flamingo.read(prompt_batch(flamingo, prompts[:1]))
+    greedy = flamingo.generate(reading, max_new_tokens=4)[0]
+    beams = flamingo.generate(reading, max_new_tokens=4, num_beams=4, length_penalty=0.0)[0]
+    scores = flamingo.log_likelihood(reading, [greedy, beams])[0]
+    assert scores[1] >= scores[0] - 1e-5
+
+    def sampled(seed):
+        torch.manual_seed(seed)
+        return flamingo.generate(reading, max_new_tokens=6, do_sample=True, temperature=2.0)
+
+    assert sampled(1) == sampled(1)
+    assert any(sampled(1) != sampled(seed) for seed in range(2, 6))
+
+
+@pytest.mark.parametrize("family", LANGUAGE_MODELS)
+def test_in_cached_generation_another_image_changes_the_logits(build, picture, family):
+    flamingo = build(family, gates=0.5)
+    scores = []
+    for colour in ("red", "blue"):
+        batch = prompt_batch(flamingo, [Prompt(text="<image> a", images=(picture(colour),))])
+        scores.append(score(flamingo.language, flamingo.read(batch), [[4, 5, 6], [7]], all_media=False))
+    assert not torch.allclose(*scores, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["llama", "opt", "mpt"])
+def test_options_are_scored_as_one_by_one_without_a_cache(build, prompts, family):
+    flamingo = build(family, gates=0.5)
+    options = ["red", "green grass is", "the sky"]
+    found = flamingo.log_likelihood(prompt_batch(flamingo, prompts), options)
+    for prompt, row in zip(prompts, found, strict=True):
+        for option, total in zip(options, row, strict=True):
+            batch = prompt_batch(flamingo, [prompt])
+            ids = torch.tensor([flamingo.tokenizer.encode(option, add_special_tokens=False)])
+            whole = extended(batch, ids)
+            with torch.no_grad():
+                steps = flamingo(whole)[0].log_softmax(dim=-1)[batch.input_ids.shape[1] - 1 : -1]
+            torch.testing.assert_close(total, steps.gather(1, ids.T).sum(), rtol=1e-4, atol=1e-5)
+
+
+def extended(batch, ids):
+    """The batch with more tokens, which see what the last one sees."""
+    return replace(
+        batch,
+        input_ids=torch.cat([batch.input_ids, ids], dim=1),
+        attention_mask=torch.cat([batch.attention_mask, torch.ones_like(ids, dtype=torch.bool)], dim=1),
+        media_index=torch.cat([batch.media_index, batch.media_index[:, -1:].expand_as(ids)], dim=1),
+        labels=torch.full((1, batch.labels.shape[1] + ids.shape[1]), -100),
+    )
+
+
+@pytest.mark.parametrize("media", ["last", "all"])
+def test_a_conversation_goes_on_with_new_images_as_if_it_were_read_at_once(build, picture, media):
+    flamingo = build("llama", gates=0.5, cross_attention_media=media)
+    red, blue = picture("red"), picture("blue")
+    first = prompt_batch(flamingo, [Prompt(text="<image> a picture of red <EOC>", images=(red,))])
+    second = prompt_batch(flamingo, [Prompt(text="here <image> a", images=(blue,))])
+    second = replace(
+        second, **{n: getattr(second, n)[:, 1:] for n in ("input_ids", "attention_mask", "media_index", "labels")}
+    )
+    whole = prompt_batch(flamingo, [Prompt(text="<image> a picture of red <EOC> here <image> a", images=(red, blue))])
+    before = flamingo.read(first)
+    text = flamingo.generate(before, max_new_tokens=3)
+    after = flamingo.read(second, before)
+    assert after.media_index.tolist() == whole.media_index.tolist()
+    options = ["sky", "green grass"]
+    torch.testing.assert_close(
+        flamingo.log_likelihood(after, options), flamingo.log_likelihood(whole, options), rtol=1e-4, atol=1e-5
+    )
+    assert flamingo.generate(after, max_new_tokens=5) == flamingo.generate(whole, max_new_tokens=5)
+    assert flamingo.generate(before, max_new_tokens=3) == text
+
+
+def test_media_pass_through_the_blocks_once_a_generation(build, prompts):
+    flamingo = build(gates=0.5)
+    calls = []
+    block = flamingo.language.layers()[0].block
+    assert block is not None
+    block.attention.to_keys_values.register_forward_hook(lambda *_: calls.append(1))
+    flamingo.generate(prompt_batch(flamingo, prompts), max_new_tokens=6)
+    assert len(calls) == 1
+
+
+def test_image_tokens_and_images_of_a_document_must_match(build, prompts):
+    flamingo = build()
+    batch = prompt_batch(flamingo, prompts)
+    index = batch.media_index.clone()
+    index[0] = index[0].clamp(max=0)
+    with pytest.raises(ValueError, match="document 0 of the batch has 2 <image> tokens and 1 images"):
+        flamingo.generate(replace(batch, media_index=index))
+
+
+def test_an_option_without_tokens_is_refused(build, prompts):
+    flamingo = build()
+    with pytest.raises(ValueError, match="an option has no tokens"):
+        flamingo.log_likelihood(prompt_batch(flamingo, prompts), ["red", ""])

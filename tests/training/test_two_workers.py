@@ -128,7 +128,7 @@ def test_the_log_says_how_full_rows_are_and_when_a_dataset_begins_again(config: 
 def test_what_a_run_leaves(config: TrainingConfig):
     output = Path(config.output)
     summary = json.loads((output / "summary.json").read_text())
-    flamingo = Flamingo.from_adapters(output / "adapters")
+    flamingo = Flamingo.from_pretrained(output / "adapters")
     trained = sum(parameter.numel() for parameter in flamingo.trained_parameters())
 
     assert summary["updates"] == UPDATES
