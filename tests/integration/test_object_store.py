@@ -37,6 +37,7 @@ def bucket(monkeypatch) -> Generator[fs.FileSystem]:
         monkeypatch.setenv(name, value)
     store, name = fs.FileSystem.from_uri("s3://crawls?allow_bucket_creation=true")
     store.create_dir(name)
+    store.delete_dir_contents(name)  # what an earlier test left: moto keeps it as long as the process lives
     yield store
     server.stop()
 
