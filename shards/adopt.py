@@ -7,6 +7,7 @@ A record that gives no document is counted by reason. Files that are committed a
 """
 
 import argparse
+import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ from shards.manifest import Commit, Manifest, merge, read_commits, write_commit,
 from shards.shard import record_of, sha256_of
 
 JOB = "shards.adopt"
+MARK = "adopted.json"
+"""The file of an output that says which set it belongs to."""
 
 
 def describe(kind: Kind, folder: Location, images: str, part: str) -> tuple[dict[str, Any], list[str]]:
@@ -74,8 +77,9 @@ def adopt(
     kind: Kind, folder: Location, output: Location, *, images: str = "", part: str = "train", workers: int = 1
 ) -> Manifest:
     """The manifest of the dataset that the set becomes. Raises DatasetError if a file is cut or there is none."""
-    claim(output)
     foreign, names = describe(kind, folder, images, part)
+    claim(output)
+    _own(output, foreign)
     standing = {commit.chunk for commit in read_commits(output)}
     pending = [name for name in names if name.replace("/", "-") not in standing]
     work = partial(adopt_file, output, foreign)
@@ -86,6 +90,17 @@ def adopt(
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
             list(pool.map(work, pending))
     return write_manifest(output, merge(JOB, {}, read_commits(output), foreign))
+
+
+def _own(output: Location, foreign: Mapping[str, Any]) -> None:
+    """Marks the folder `output` as that of this set. Raises DatasetError if it is another's, such as the set's own."""
+    mark, said = output / MARK, json.dumps(foreign, sort_keys=True, indent=1).encode()
+    if not mark.exists():
+        if any(not name.startswith(".") for name in output.files()):
+            raise DatasetError(f"output {output} is a folder with files in it; give a new folder")
+        mark.write(said)
+    elif mark.read() != said:
+        raise DatasetError(f"output {output} was begun with another set or other settings; give a new folder")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -159,6 +159,18 @@ def test_a_set_that_changed_behind_its_manifest_is_named(tmp_path, capsys):
         dataset.shard_rows("00000")
 
 
+def test_the_folder_of_a_set_and_that_of_another_are_left_alone(tmp_path, capsys):
+    write_tar(tmp_path / "set" / "00000.tar", *pairs()[:1])
+    (tmp_path / "set" / "00000.parquet").write_bytes(b"img2dataset's own")
+    argv = ["--kind", "img2dataset", "--input", str(tmp_path / "set"), "--output"]
+    assert adopt.main([*argv, str(tmp_path / "set")]) == 2
+    assert "is a folder with files in it; give a new folder" in capsys.readouterr().err
+    assert (tmp_path / "set" / "00000.parquet").read_bytes() == b"img2dataset's own"
+    adopted(tmp_path, "img2dataset")
+    assert adopt.main(["--kind", "mmc4-tar", *argv[2:], str(tmp_path / "out")]) == 2
+    assert "was begun with another set or other settings" in capsys.readouterr().err
+
+
 def test_files_that_are_committed_are_not_read_again_and_workers_change_nothing(tmp_path):
     for number in range(3):
         write_tar(tmp_path / "set" / f"{number}.tar", *pairs()[:2])

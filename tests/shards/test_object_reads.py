@@ -142,6 +142,13 @@ def test_a_store_that_does_not_answer_is_named(monkeypatch):
             read()
 
 
+def test_an_address_of_google_cloud_storage_is_one_of_pyarrows():
+    """No server of it runs here, so nothing is asked of it."""
+    place = locate("gs://anonymous@bucket/set") / "s.tar"
+    assert isinstance(place.filesystem, fs.GcsFileSystem)
+    assert (str(place), place.path, place.is_local) == ("gcs://bucket/set/s.tar", "bucket/set/s.tar", False)
+
+
 @pytest.mark.parametrize("last", [0, *reading.MARKS])
 def test_a_piece_that_ends_as_its_mark_is_read_all_the_same(tmp_path, last):
     (tmp_path / "piece").write_bytes(bytes([1, 2, last]))
