@@ -1,67 +1,73 @@
 """Checkpoints: adapters, optimiser and how far the run and its loaders are; safetensors and JSON, never a pickle.
 
-A checkpoint is a folder, and it exists when its manifest does, which is written last. Everything in it is whole
-tensors by parameter name, so it can be loaded by any number of workers.
+    all ranks gather a tensor at a time ──► the first writes files, then the manifest with their hashes ──► prune
+
+Everything in one is whole tensors by parameter name, so it can be loaded by any number of workers.
 """
 
-import dataclasses
-import json
+import shutil
 from pathlib import Path
 
 import deepspeed
-import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional
 
-from shards.location import locate
-from training.engine import ShardedFlamingo
-from training.plan import ADAPTERS, MANIFEST, Progress
+from training.engine import AnyFlamingo, sum_over_ranks, trained_parameters
+from training.optimizer import MOMENTS
+from training.plan import ADAPTERS, Progress, checkpoint_folder, commit_checkpoint
 
 OPTIMIZER = "optimizer.safetensors"
-MASTER, MOMENTS = "master", ("exp_avg", "exp_avg_sq")
+MASTER = "master"
 
 
-def save_checkpoint(flamingo: ShardedFlamingo, folder: Path, progress: Progress) -> None:
-    """Writes a checkpoint into `folder`. All ranks must call it; the first one writes."""
-    writes = dist.get_rank() == 0
-    with deepspeed.zero.GatheredParameters(flamingo.model.trained_parameters()):
-        if writes:
-            flamingo.model.save_adapters(folder / ADAPTERS)
+def save_checkpoint(flamingo: AnyFlamingo, output: Path, progress: Progress, objective: float) -> str | None:
+    """Writes the checkpoint of `progress` into the run in `output`. All ranks must call it; the first one writes.
+
+    `objective` is the mean of the loss since the checkpoint before. Returns why it could not be written, or None; on
+    ranks that do not write, in general terms. What was written of one that failed is deleted.
+    """
     state = _optimizer_state(flamingo)
-    if writes:
-        save_file(state, folder / OPTIMIZER)
-        manifest = json.dumps(dataclasses.asdict(progress), indent=1, sort_keys=True)
-        locate(str(folder / MANIFEST)).write(f"{manifest}\n".encode())
-    dist.barrier()
+    why = None
+    with deepspeed.zero.GatheredParameters(flamingo.model.trained_parameters()):
+        if dist.get_rank() == 0:
+            why = _write(flamingo, output, progress, objective, state)
+    (failed,) = sum_over_ranks([why is not None], flamingo.device)
+    return why or ("the first worker could not write it" if failed else None)
 
 
-def load_optimizer(flamingo: ShardedFlamingo, folder: Path, update: int) -> None:
+def load_optimizer(flamingo: AnyFlamingo, folder: Path, update: int) -> None:
     """Sets the optimiser, with its fp32 copies of the parameters, to what `folder` holds. All ranks must call it."""
     state = load_file(folder / OPTIMIZER)
-    optimizer = flamingo.optimizer
-    for flat in optimizer.fp32_partitioned_groups_flat:
-        moments = {moment: torch.zeros_like(flat) for moment in MOMENTS}
-        optimizer.optimizer.state[flat] = {"step": torch.tensor(float(update)), **moments}
-    for name, parameter in flamingo.trained_parameters():
-        length = optimizer.get_local_fp32_param(parameter).numel()
-        optimizer.set_local_hp_param(_share(state[f"{name}.{MASTER}"], length), parameter)
-        for moment in MOMENTS:
-            optimizer.set_local_hp_param(_share(state[f"{name}.{moment}"], length), parameter, moment)
+    wholes = {
+        parameter: {moment: state[f"{name}.{moment or MASTER}"] for moment in (None, *MOMENTS)}
+        for name, parameter in trained_parameters(flamingo.model)
+    }
+    flamingo.restore(wholes, update)
 
 
-def _optimizer_state(flamingo: ShardedFlamingo) -> dict[str, Tensor]:
-    """fp32 parameters and moments by name, whole on every rank."""
-    state = dict[str, Tensor]()
-    for name, parameter in flamingo.trained_parameters():
-        state[f"{name}.{MASTER}"] = flamingo.whole(parameter).cpu().clone()
-        for moment in MOMENTS:
-            state[f"{name}.{moment}"] = flamingo.whole(parameter, moment).cpu().clone()
+def _write(
+    flamingo: AnyFlamingo, output: Path, progress: Progress, objective: float, state: dict[str, Tensor]
+) -> str | None:
+    folder = checkpoint_folder(output, progress.update)
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
+    try:
+        flamingo.model.save_pretrained(folder / ADAPTERS)
+        save_file(state, folder / OPTIMIZER)
+        commit_checkpoint(folder, progress, objective)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        return f"checkpoint {folder} cannot be written: {error}"
+    return None
+
+
+def _optimizer_state(flamingo: AnyFlamingo) -> dict[str, Tensor]:
+    """fp32 parameters and moments by name, on the rank that writes them."""
+    writes, state = dist.get_rank() == 0, dict[str, Tensor]()
+    for name, parameter in trained_parameters(flamingo.model):
+        for moment in (None, *MOMENTS):
+            whole = flamingo.whole(parameter, moment)
+            if writes:
+                state[f"{name}.{moment or MASTER}"] = whole.cpu().clone()
     return state
-
-
-def _share(whole: Tensor, length: int) -> Tensor:
-    """float[length]: this rank's part of a tensor that ZeRO flattens, pads to a multiple of the ranks, and cuts."""
-    padded = functional.pad(whole.flatten(), (0, length * dist.get_world_size() - whole.numel()))
-    return padded.narrow(0, length * dist.get_rank(), length)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from model.config import FlamingoConfig
 from training.data.sampling import Kind, LossMask
+from training.schedule import Schedule, scale_at
 
 Precision = Literal["fp32", "bf16"]
 
@@ -72,9 +73,14 @@ class TrainingConfig:
     updates: int = 500_000
     """Steps of the optimiser."""
     learning_rate: float = 1e-4
-    """Of AdamW, after the warm-up, constant."""
+    """Of AdamW, after the warm-up: its highest."""
     warmup: int = 5_000
     """Updates in which the learning rate rises from 0."""
+    schedule: Schedule = "constant"
+    """What the learning rate does after the warm-up: it stays (the paper), or falls along half a cosine or a line to
+    its floor at the last update."""
+    learning_rate_floor: float = 0.0
+    """Of the last update, as a share of `learning_rate`; a constant schedule does not reach it."""
     weight_decay: float = 0.1
     """On the weight matrices of the gated blocks; none on the resampler, norms, biases, gates and new tokens."""
     clip: float = 1.0
@@ -84,11 +90,18 @@ class TrainingConfig:
     seed: int = 0
     """Of the adapters' first values, the order of samples, and what is sampled of each document."""
     workers: int = 2
-    """Processes that share parameters and batches (DeepSpeed ZeRO stage 3), each with one GPU if `gpu`, or a CPU."""
+    """Processes that share parameters and batches, each with one GPU if `gpu`, or a CPU."""
     gpu: bool = False
     """Train on GPUs."""
+    zero_stage: Literal[0, 2, 3] = 3
+    """What the workers share out: nothing (0), gradients and optimiser (2), or all parameters too (3)."""
+    offload: bool = False
+    """Keep the optimiser and its fp32 parameters in the CPU's memory (zero_stage 2 or 3)."""
     persistent_parameters: int = 100_000
-    """Tensors of fewer parameters than this stay whole on every worker, which saves small messages."""
+    """Tensors of fewer parameters than this stay whole on every worker, which saves small messages (zero_stage 3)."""
+    micro_batch: int = 0
+    """Most samples that a worker takes through the model at once, which bounds its memory; 0 takes its whole part of
+    a dataset's batch. Changes no update."""
     decoders: int = 2
     """Processes of each worker that read and decode its samples; 0 does it in the worker itself."""
     prefetch: int = 1
@@ -99,6 +112,10 @@ class TrainingConfig:
     """Write to OUTPUT/samples which documents each update was made of."""
     checkpoint_every: int = 1_000
     """Updates between checkpoints; there is one at the end in any case."""
+    keep_checkpoints: int = 0
+    """Checkpoints to keep: so many of the last, and the one with the lowest loss; 0 keeps all."""
+    checkpoint_failure: Literal["stop", "go_on"] = "stop"
+    """What to do when a checkpoint cannot be written, say because the disk is full: the last one stays in any case."""
     limit: int | None = None
     """Updates to make now; the run can be continued later. Prints what the whole would take."""
 
@@ -109,15 +126,21 @@ class TrainingConfig:
             raise ValueError("datasets is empty; it must name at least 1 dataset")
         _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
         _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed")
-        _at_least(self, 0, "decoders", "skip_bad_shards")
+        _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints")
+        if not 0 <= self.learning_rate_floor <= 1:
+            raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
+        if self.zero_stage == 0 and (self.offload or self.precision != "fp32"):
+            raise ValueError("zero_stage is 0, which is for fp32 without offload; choose 2 or 3 with these")
         if self.clip <= 0:
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is {self.limit}; it must be at least 1")
 
     def learning_rate_at(self, update: int) -> float:
-        """The learning rate of that update, counted from 1: linear from 0, then constant."""
-        return self.learning_rate * min(1.0, update / max(1, self.warmup))
+        """The learning rate of that update, counted from 1."""
+        return self.learning_rate * scale_at(
+            update, schedule=self.schedule, warmup=self.warmup, updates=self.updates, floor=self.learning_rate_floor
+        )
 
 
 def _at_least(config: DatasetConfig | TrainingConfig, least: int, *names: str) -> None:

@@ -1,37 +1,40 @@
-"""A Flamingo whose parameters, gradients and optimiser are spread over the workers: DeepSpeed ZeRO stage 3."""
+"""A Flamingo on all workers, by DeepSpeed: they share optimiser and gradients (ZeRO stage 2), parameters too (3)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.runtime.engine import DeepSpeedEngine
 from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
+from deepspeed.runtime.zero.stage_1_and_2 import DeepSpeedZeroOptimizer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
 from training.config import TrainingConfig
+from training.optimizer import MOMENTS, make_optimizer
+from training.replicated import ReplicatedFlamingo
 
 REDUCE_BUCKET = 50_000_000
 """Most gradient elements that one message carries."""
 
+Wholes: TypeAlias = Mapping[nn.Parameter, Mapping[str | None, Tensor]]
+"""Each trained parameter whole in float32 (None), and its moments by name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardedFlamingo:
-    """A Flamingo under ZeRO-3. Every rank must make the same calls in the same order."""
+    """A Flamingo under ZeRO stage 2 or 3. Every rank must make the same calls in the same order."""
 
     model: Flamingo
     engine: DeepSpeedEngine
-    optimizer: DeepSpeedZeroOptimizer_Stage3
+    optimizer: DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3
     device: torch.device
     """Where batches go."""
-
-    def logits(self, batch: FlamingoBatch) -> Tensor:
-        """float[batch, text, vocabulary]."""
-        return self.engine(batch)
 
     def loss_sum(self, batch: FlamingoBatch) -> Tensor:
         """float32[]: the sum of -log p over the batch's targets."""
@@ -47,48 +50,47 @@ class ShardedFlamingo:
         self.engine.backward(loss_sum * scale, scale_wrt_gas=False)
 
     def step(self, learning_rate: float) -> float:
-        """Clips the gradients and makes one step of the optimiser; returns their norm before clipping."""
+        """Clips the gradients and makes one step of the optimiser; returns their norm before clipping.
+
+        A norm that is no finite number makes no step, on no rank: the gradients are dropped.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.engine.step()
         return float(self.engine.get_global_grad_norm() or 0.0)
 
-    def trained_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The trained parameters by name, in an order that is the same on every rank."""
-        return [(name, parameter) for name, parameter in self.model.named_parameters() if parameter.requires_grad]
-
     def whole(self, parameter: nn.Parameter, moment: str | None = None) -> Tensor:
         """float32[parameter's shape]: the optimiser's copy of a trained parameter, or a moment of it."""
-        return self.optimizer.get_full_hp_param(parameter, moment)
+        if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
+            return self.optimizer.get_full_hp_param(parameter, moment)
+        return parameter.get_full_hp_param(moment)  # pyright: ignore  # DeepSpeed gives parameters this method
+
+    def restore(self, wholes: Wholes, update: int) -> None:
+        """Sets the optimiser's copies of the trained parameters, and their moments, as after `update` steps."""
+        if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
+            _restore_stage_3(self.optimizer, wholes, update)
+        else:
+            _restore_stage_2(self.optimizer, wholes, update)
 
 
-def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> ShardedFlamingo:
-    """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained.
+AnyFlamingo: TypeAlias = ShardedFlamingo | ReplicatedFlamingo
+"""One of two ways of spreading a Flamingo over the ranks, which have the same methods."""
 
-    torch's own AdamW, because DeepSpeed's would be compiled on the machine.
-    """
+
+def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> AnyFlamingo:
+    """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained."""
+    optimizer = make_optimizer(model, config.weight_decay)
+    if config.zero_stage == 0:
+        return ReplicatedFlamingo(model=model.to(device), optimizer=optimizer, clip=config.clip, device=device)
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     # The one op that DeepSpeed would compile unasked, for an all-reduce that only its inference makes.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist.get_backend(), verbose=False)
-    settings = zero_settings(model, config)
-    engine, *_ = deepspeed.initialize(
-        model=model, optimizer=torch.optim.AdamW(parameter_groups(model, config.weight_decay)), config=settings
-    )
-    assert isinstance(engine.optimizer, DeepSpeedZeroOptimizer_Stage3)
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=zero_settings(model, config))
+    assert isinstance(engine.optimizer, DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3)
+    if isinstance(engine.optimizer, DeepSpeedZeroOptimizer):
+        _link_moments(engine.optimizer)
     return ShardedFlamingo(model=model, engine=engine, optimizer=engine.optimizer, device=device)
-
-
-def parameter_groups(model: Flamingo, weight_decay: float) -> list[dict[str, Any]]:
-    """The trained parameters in two groups: weight matrices of the gated blocks, which decay, and all others.
-
-    The paper decays nothing in the resampler (appendix B.1.2); norms, biases, gates and new tokens are left out too.
-    """
-    decayed, others = list[nn.Parameter](), list[nn.Parameter]()
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 and ".block." in name else others).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def zero_settings(model: Flamingo, config: TrainingConfig) -> dict[str, Any]:
@@ -98,16 +100,24 @@ def zero_settings(model: Flamingo, config: TrainingConfig) -> dict[str, Any]:
         "train_micro_batch_size_per_gpu": 1,  # only DeepSpeed's own counters read it
         "managed_gradient_accumulation": False,  # any number of backwards, then a step; nothing is divided by it
         "gradient_clipping": config.clip,
-        "bf16": {"enabled": config.precision == "bf16"},
+        "bf16": {"enabled": config.precision == "bf16", "check_grad_overflow": config.zero_stage == 2},
         "data_types": {"grad_accum_dtype": "fp32"},
         "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,  # it would be compiled
         "zero_optimization": {
-            "stage": 3,
+            "stage": config.zero_stage,
             "reduce_bucket_size": min(REDUCE_BUCKET, trained),
             "stage3_param_persistence_threshold": config.persistent_parameters,
             "memory_efficient_linear": False,  # its matrix products differ in the last bit from the frozen model's
+            "overlap_comm": False,
+            **({"offload_optimizer": {"device": "cpu", "pin_memory": config.gpu}} if config.offload else {}),
         },
     }
+
+
+def trained_parameters(model: Flamingo) -> list[tuple[str, nn.Parameter]]:
+    """The trained parameters by name, in an order that is the same on every rank."""
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]:
@@ -115,3 +125,38 @@ def sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]
     total = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return total.tolist()
+
+
+def _restore_stage_3(optimizer: DeepSpeedZeroOptimizer_Stage3, wholes: Wholes, update: int) -> None:
+    for flat in optimizer.fp32_partitioned_groups_flat:
+        optimizer.optimizer.state[flat] = _empty_state(flat, update)
+    for parameter, values in wholes.items():
+        length = optimizer.get_local_fp32_param(parameter).numel()
+        for moment in (None, *MOMENTS):
+            optimizer.set_local_hp_param(_share(values[moment], length), parameter, moment)
+
+
+def _restore_stage_2(optimizer: DeepSpeedZeroOptimizer, wholes: Wholes, update: int) -> None:
+    for flat in optimizer.single_partition_of_fp32_groups:
+        optimizer.optimizer.state[flat]["step"].fill_(update)
+    for parameter, values in wholes.items():
+        for moment in (None, *MOMENTS):
+            parameter.set_full_hp_param(values[moment], moment)  # pyright: ignore  # a method of DeepSpeed's
+
+
+def _link_moments(optimizer: DeepSpeedZeroOptimizer) -> None:
+    """Makes the moments before the first step. DeepSpeed ties parameters to theirs after the first group's step, when
+    other groups have none yet."""
+    for flat in optimizer.single_partition_of_fp32_groups:
+        optimizer.optimizer.state[flat] = _empty_state(flat, 0)
+    optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def _empty_state(flat: Tensor, update: int) -> dict[str, Tensor]:
+    return {"step": torch.tensor(float(update)), **{moment: torch.zeros_like(flat) for moment in MOMENTS}}
+
+
+def _share(whole: Tensor, length: int) -> Tensor:
+    """float[length]: this rank's part of a tensor that ZeRO flattens, pads to a multiple of the ranks, and cuts."""
+    padded = functional.pad(whole.flatten(), (0, length * dist.get_world_size() - whole.numel()))
+    return padded.narrow(0, length * dist.get_rank(), length)

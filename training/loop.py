@@ -4,9 +4,11 @@ Every rank makes the same collective calls in the same order, whatever its data:
 media works on a dummy, and a loss of weight zero still goes backward.
 """
 
+import logging
 import resource
+import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from jobs.command import InputError
-from model.flamingo import Flamingo
+from model.flamingo import Flamingo, FlamingoBatch
 from model.loss import IGNORED
 from training.checkpoint import load_optimizer, save_checkpoint
 from training.config import TrainingConfig
@@ -24,10 +26,11 @@ from training.data.pictures import Canvas
 from training.data.sample_log import SampleLog
 from training.data.source import REASONS
 from training.data.vocabulary import vocabulary_of
-from training.engine import ShardedFlamingo, shard, sum_over_ranks
+from training.engine import AnyFlamingo, shard, sum_over_ranks, trained_parameters
 from training.log import RunLog
+from training.micro_batches import count_micro_batches, split_batch
 from training.output import write_parameter_counts
-from training.plan import ADAPTERS, Plan, Progress, checkpoint_folder
+from training.plan import ADAPTERS, Plan, Progress, prune_checkpoints
 
 
 def train(plan: Plan) -> None:
@@ -41,19 +44,22 @@ def train(plan: Plan) -> None:
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.update)
+    objectives = list[float]()
     with load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates:
         while progress.update < plan.stop:
             started, before = time.monotonic(), progress
             progress = advance(progress, config)
             batches = next(updates)
             measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update))
+            objectives.append(measures["objective"])
             if log:
                 described = describe(progress, measures, config, time.monotonic() - started)
                 log.write({**described, **describe_epochs(before, progress, batches)})
             if samples:
                 samples.write(progress.update, batches)
             if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
-                save_checkpoint(flamingo, checkpoint_folder(plan.output, progress.update), progress)
+                write_checkpoint(flamingo, plan, progress, objectives)
+                objectives.clear()
     for opened in filter(None, (log, samples)):
         opened.close()
 
@@ -64,11 +70,27 @@ def open_log(plan: Plan, model: Flamingo) -> RunLog:
     return RunLog(plan.output, update=plan.progress.update)
 
 
+def write_checkpoint(flamingo: AnyFlamingo, plan: Plan, progress: Progress, objectives: Sequence[float]) -> None:
+    """Leaves a checkpoint, and deletes those that need not be kept. All ranks must call it.
+
+    Raises InputError if it cannot be written, unless the run is to go on without it.
+    """
+    why = save_checkpoint(flamingo, plan.output, progress, statistics.fmean(objectives))
+    last = progress.update == plan.stop
+    if why and (last or plan.config.checkpoint_failure == "stop"):
+        raise InputError(f"{why}; the run's last whole checkpoint is as it was: make room, and run the command again")
+    if dist.get_rank() == 0:
+        if why:
+            logging.getLogger(__name__).error("%s; the run goes on without it", why)
+        else:
+            prune_checkpoints(plan.output, plan.config.keep_checkpoints)
+
+
 def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
     """New adapters drawn from the run's seed, or the checkpoint's. Raises InputError if a backbone is unfit."""
     torch.manual_seed(config.seed)
     try:
-        return Flamingo.from_adapters(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
+        return Flamingo.from_pretrained(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
     except ValueError as error:
         raise InputError(str(error)) from error
 
@@ -80,29 +102,46 @@ def advance(progress: Progress, config: TrainingConfig) -> Progress:
 
 
 def make_update(
-    flamingo: ShardedFlamingo, batches: Mapping[str, LoadedBatch], config: TrainingConfig, learning_rate: float
+    flamingo: AnyFlamingo, batches: Mapping[str, LoadedBatch], config: TrainingConfig, learning_rate: float
 ) -> dict[str, Any]:
     """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch); returns its measures.
 
     The mean is over all ranks' tokens together, so it does not depend on how a batch is split.
     """
     tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()], flamingo.device)
-    loss_sums = list[float]()
-    for (name, loaded), count in zip(batches.items(), tokens, strict=True):
-        batch = loaded.batch.to(flamingo.device)
-        loss_sum = flamingo.loss_sum(batch)
-        flamingo.backward(loss_sum, weight=config.datasets[name].weight, tokens=int(count))
-        loss_sums.append(loss_sum.item())
+    loss_sums = [
+        add_gradients(flamingo, loaded.batch, config, name, tokens=int(count))
+        for (name, loaded), count in zip(batches.items(), tokens, strict=True)
+    ]
     gradient_norm = flamingo.step(learning_rate)
     loss_sums = sum_over_ranks(loss_sums, flamingo.device)
+    losses = {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)}
     return {
-        "loss": {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)},
+        "loss": losses,
+        "objective": sum(config.datasets[name].weight * loss for name, loss in losses.items()),
         "tokens": dict(zip(batches, map(int, tokens), strict=True)),
         **measure_data(batches, flamingo.device),
         "learning_rate": learning_rate,
         "gradient_norm": gradient_norm,
         "gates": gate_values(flamingo),
     }
+
+
+def add_gradients(
+    flamingo: AnyFlamingo, batch: FlamingoBatch, config: TrainingConfig, name: str, *, tokens: int
+) -> float:
+    """Adds those of this rank's part of a batch of dataset `name`; returns its sum of -log p.
+
+    `tokens` is the number in the global batch, so it does not matter how the part is cut into micro-batches.
+    """
+    dataset = config.datasets[name]
+    parts = count_micro_batches(dataset.batch, dist.get_world_size(), config.micro_batch)
+    total = 0.0
+    for part in split_batch(batch, parts):
+        loss_sum = flamingo.loss_sum(part.to(flamingo.device))
+        flamingo.backward(loss_sum, weight=dataset.weight, tokens=tokens)
+        total += loss_sum.item()
+    return total
 
 
 def count_targets(loaded: LoadedBatch) -> int:
@@ -145,9 +184,9 @@ def describe_epochs(before: Progress, after: Progress, batches: Mapping[str, Loa
     return {"epochs": epochs, "notes": notes}
 
 
-def gate_values(flamingo: ShardedFlamingo) -> dict[str, float]:
+def gate_values(flamingo: AnyFlamingo) -> dict[str, float]:
     """tanh of each gate by its name: the share of a block's output that reaches the language model."""
-    gates = [(name, parameter) for name, parameter in flamingo.trained_parameters() if name.endswith("_gate")]
+    gates = [(name, parameter) for name, parameter in trained_parameters(flamingo.model) if name.endswith("_gate")]
     return {name: flamingo.whole(parameter).tanh().item() for name, parameter in gates}
 
 

@@ -22,9 +22,11 @@ PARAMETERS = "parameters.json"
 SUMMARY = "summary.json"
 FREE_TO_CHANGE = (
     *("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters"),
-    *("decoders", "prefetch", "skip_bad_shards", "log_samples"),
+    *("decoders", "prefetch", "skip_bad_shards", "log_samples", "zero_stage", "offload", "micro_batch"),
+    *("keep_checkpoints", "checkpoint_failure"),
 )
-"""Settings that a run may be continued with other values of: no update depends on them."""
+"""Settings that a run may be continued with other values of: no update depends on them, nor on `updates` unless the
+learning rate falls towards the last."""
 
 
 def claim(config: TrainingConfig) -> None:
@@ -47,8 +49,9 @@ def claim(config: TrainingConfig) -> None:
 
 def identity(config: TrainingConfig) -> dict[str, Any]:
     """The settings on which the adapters depend, as JSON gives them back."""
+    free = set(FREE_TO_CHANGE) - ({"updates"} if config.schedule != "constant" else set())
     record = dataclasses.asdict(config)
-    return json.loads(json.dumps({name: value for name, value in record.items() if name not in FREE_TO_CHANGE}))
+    return json.loads(json.dumps({name: value for name, value in record.items() if name not in free}))
 
 
 def is_finished(config: TrainingConfig, progress: Progress) -> bool:

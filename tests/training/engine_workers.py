@@ -1,0 +1,59 @@
+"""Workers without Ray: processes in one gloo group that make updates, save what came of them, and go on from it."""
+
+import dataclasses
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from training.config import TrainingConfig
+
+UPDATES = 2
+
+
+def run_workers(world: int, folder: Path, cases: dict[str, dict[str, Any]], config: TrainingConfig) -> None:
+    """Runs every case, the changes of a config by name, in `world` processes; OUTPUT is `folder`/name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    spawn(_work, args=(world, folder, cases, config), nprocs=world)
+
+
+def _work(rank: int, world: int, folder: Path, cases: dict[str, dict[str, Any]], config: TrainingConfig) -> None:
+    os.environ["LOCAL_RANK"] = str(rank)  # DeepSpeed insists
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=world)
+    for name, changes in cases.items():
+        start = changes.pop("start", None)
+        _train(dataclasses.replace(config, output=str(folder / name), **changes), start and folder.parent / start)
+    dist.destroy_process_group()
+
+
+def _train(config: TrainingConfig, start: Path | None) -> None:
+    """Makes `UPDATES` updates, from the beginning or from the checkpoint of the run in `start`, and a checkpoint."""
+    from training import loop
+    from training.checkpoint import load_optimizer, save_checkpoint
+    from training.engine import shard
+    from training.plan import Progress, checkpoint_folder, last_checkpoint
+
+    progress = Progress(update=0, given=dict.fromkeys(config.datasets, 0), datasets={})
+    if start:
+        progress = last_checkpoint(start) or progress
+    checkpoint = checkpoint_folder(start, progress.update) if start else None
+    model = loop.load_model(config, checkpoint)
+    flamingo = shard(model, config, torch.device("cpu"))
+    if checkpoint:
+        load_optimizer(flamingo, checkpoint, progress.update)
+    vocabulary, canvas = loop.vocabulary_of(model.tokenizer), loop.Canvas(size=model.image_size, mean=model.image_mean)
+    part, records = loop.Part(rank=dist.get_rank(), world=dist.get_world_size()), []
+    with loop.load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates:
+        for batches in itertools.islice(updates, UPDATES):
+            progress = loop.advance(progress, config)
+            records.append(loop.make_update(flamingo, batches, config, config.learning_rate_at(progress.update)))
+    assert save_checkpoint(flamingo, Path(config.output), progress, 0.0) is None
+    if dist.get_rank() == 0:
+        Path(config.output, "records.json").write_text(json.dumps(records))

@@ -1,0 +1,53 @@
+"""The engine's updates, however the model is spread and batches are cut: those of one worker that holds everything."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from engine_workers import UPDATES, run_workers
+from safetensors.torch import load_file
+
+SPREAD = {
+    "stage 3": {},
+    "stage 2": {"zero_stage": 2},
+    "stage 0": {"zero_stage": 0},
+    "stage 3, one by one": {"micro_batch": 1},
+    "stage 2, two by two": {"zero_stage": 2, "micro_batch": 2},
+    "stage 3, offloaded": {"offload": True},
+}
+CONTINUED = {"from 3 to 2": {"zero_stage": 2}, "from 3 to 3": {}, "from 3 to 0": {"zero_stage": 0}}
+
+
+@pytest.fixture(scope="module")
+def runs(make_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the runs of both tables on two workers, and on one that holds all for as many updates."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = make_config(folder, updates=9, learning_rate=3e-3, warmup=3, decoders=0)
+    continued = {name: {**changes, "start": "two/stage 3"} for name, changes in CONTINUED.items()}
+    run_workers(2, folder / "two", {**SPREAD, **continued}, config)
+    whole = {"zero_stage": 0}
+    run_workers(1, folder / "one", {"first": whole, "second": {**whole, "start": "one/first"}}, config)
+    return folder
+
+
+def read(run: Path) -> tuple[list[dict], dict[str, torch.Tensor]]:
+    """The records of a run, and the trained parameters and moments at its end."""
+    (optimizer,) = run.glob("checkpoints/*/optimizer.safetensors")
+    return json.loads((run / "records.json").read_text()), load_file(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"), [*((name, "first") for name in SPREAD), *((name, "second") for name in CONTINUED)]
+)
+def test_two_workers_make_the_updates_of_one(runs: Path, name: str, reference: str):
+    records, state = read(runs / "two" / name)
+    expected_records, expected = read(runs / "one" / reference)
+
+    for record, other in zip(records, expected_records, strict=True):
+        assert record["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert record["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+    assert len(records) == UPDATES
+    assert state.keys() == expected.keys()
+    for key, value in state.items():
+        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
