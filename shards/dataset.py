@@ -81,21 +81,6 @@ class Dataset:
                 return read_strictly(self._layout, tar, offset, size)
             return read_document(tar.read_range(offset, size), f"{tar} at byte {offset}")
 
-    @cached_property
-    def _shards(self) -> Mapping[str, ShardRecord]:
-        return {shard.name: shard for shard in self.manifest.shards}
-
-    @cached_property
-    def _layout(self) -> Layout | None:
-        """How the files lie if another tool wrote them."""
-        return open_layout(self.manifest.foreign) if self.manifest.foreign else None
-
-    def _place(self, shard: str) -> Location:
-        """Where the documents of `shard` lie."""
-        if self._layout:
-            return locate(self.manifest.foreign["folder"]) / f"{shard}{self._layout.suffix}"
-        return self.location / f"{shard}.tar"
-
     def index_of(self, shard: ShardRecord, columns: list[str] | None = None) -> pa.Table:
         """The index of one shard, or some of its columns. Raises ShardError as `index` does."""
         location = self.location / f"{shard.name}.parquet"
@@ -114,6 +99,21 @@ class Dataset:
         if size != shard.bytes:
             raise DatasetError(f"{tar} has {size} bytes and the manifest says {shard.bytes}; make the dataset again")
         return tar
+
+    @cached_property
+    def _shards(self) -> Mapping[str, ShardRecord]:
+        return {shard.name: shard for shard in self.manifest.shards}
+
+    @cached_property
+    def _layout(self) -> Layout | None:
+        """How the files lie if another tool wrote them."""
+        return open_layout(self.manifest.foreign) if self.manifest.foreign else None
+
+    def _place(self, shard: str) -> Location:
+        """Where the documents of `shard` lie."""
+        if self._layout:
+            return locate(self.manifest.foreign["folder"]) / f"{shard}{self._layout.suffix}"
+        return self.location / f"{shard}.tar"
 
 
 @contextmanager

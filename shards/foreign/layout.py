@@ -42,44 +42,64 @@ def open_layout(foreign: Mapping[str, Any]) -> Layout:
     folder, images = locate(foreign["folder"]), locate(foreign["images"]) if foreign["images"] else None
     match foreign["kind"]:
         case "img2dataset":
-            return _of_samples(folder, lambda sample, where, _: pair_of(sample, IMG2DATASET, where))
+            return _of_samples(folder, partial(_pair, IMG2DATASET, frozenset[str]()))
         case "energon":
-            return _of_samples(folder, partial(_of_energon, foreign["fields"], frozenset(foreign["excluded"])))
+            decode = _pair if foreign["fields"] else _interleaved
+            return _of_samples(folder, partial(decode, foreign["fields"], frozenset(foreign["excluded"])))
         case "mmc4-tar":
-            return _of_samples(
-                folder, lambda sample, _, drops: mmc4.page_of(sample.parts.get("json", b""), images, drops)
-            )
+            return _of_samples(folder, partial(_object, images))
         case "mmc4":
-            return Layout(
-                suffix=".jsonl",
-                places=mmc4.line_places,
-                read=lambda file, start, size, drops: mmc4.page_of(file.read_range(start, size), images, drops),
-            )
+            return Layout(suffix=".jsonl", places=mmc4.line_places, read=partial(_line, images))
         case "obelics":
-            return Layout(
-                suffix=".parquet",
-                places=obelics.row_places,
-                read=lambda file, row, group, drops: obelics.page_of(obelics.read_row(file, row, group), images, drops),
-            )
+            return Layout(suffix=".parquet", places=obelics.row_places, read=partial(_row, images))
         case kind:
             raise DatasetError(f"the set is of kind {kind!r}, which this program does not read; install a newer one")
 
 
 def _of_samples(folder: Location, decode: Callable[[Sample, str, Counter[str]], Document]) -> Layout:
     """`decode` gets a sample, the path of its tar in the set (keys may not depend on where the set lies), and drops."""
-
-    def read(file: Location, offset: int, size: int, drops: Counter[str]) -> Document:
-        return decode(read_sample(file, offset, size), file.path.removeprefix(f"{folder.path}/"), drops)
-
-    return Layout(suffix=".tar", places=sample_places, read=read)
+    return Layout(suffix=".tar", places=sample_places, read=partial(_sample, folder, decode))
 
 
-def _of_energon(
-    fields: Mapping[str, str], excluded: Collection[str], sample: Sample, where: str, _: Counter[str]
+# What a layout calls stands here by name, so that a dataset can be handed to another process.
+
+
+def _sample(
+    folder: Location,
+    decode: Callable[[Sample, str, Counter[str]], Document],
+    file: Location,
+    offset: int,
+    size: int,
+    drops: Counter[str],
 ) -> Document:
+    return decode(read_sample(file, offset, size), file.path.removeprefix(f"{folder.path}/"), drops)
+
+
+def _pair(fields: Mapping[str, str], excluded: Collection[str], sample: Sample, where: str, _drops: object) -> Document:
+    _refuse_excluded(excluded, sample, where)
+    return pair_of(sample, fields, where)
+
+
+def _interleaved(_fields: object, excluded: Collection[str], sample: Sample, where: str, _drops: object) -> Document:
+    _refuse_excluded(excluded, sample, where)
+    return interleaved_of(sample, where)
+
+
+def _refuse_excluded(excluded: Collection[str], sample: Sample, where: str) -> None:
     if f"{where}/{sample.name}" in excluded:
         raise BadRecord("excluded")
-    return pair_of(sample, fields, where) if fields else interleaved_of(sample, where)
+
+
+def _object(images: Location | None, sample: Sample, _where: str, drops: Counter[str]) -> Document:
+    return mmc4.page_of(sample.parts.get("json", b""), images, drops)
+
+
+def _line(images: Location | None, file: Location, offset: int, size: int, drops: Counter[str]) -> Document:
+    return mmc4.page_of(file.read_range(offset, size), images, drops)
+
+
+def _row(images: Location | None, file: Location, row: int, group: int, drops: Counter[str]) -> Document:
+    return obelics.page_of(obelics.read_row(file, row, group), images, drops)
 
 
 def read_strictly(layout: Layout, file: Location, offset: int, size: int) -> Document:

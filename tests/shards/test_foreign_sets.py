@@ -7,6 +7,7 @@ import json
 import random
 import tarfile
 from collections import Counter
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def adopted(tmp_path: Path, kind: str, *more: str) -> Dataset:
     assert [dataset.read(row["shard"], row["offset"], row["size"]) for row in rows] == documents
     assert [row["key"] for row in rows] == [document.key for document in documents]
     assert verify.main([folder]) == 0
+    assert ForkingPickler.dumps(dataset)  # workers that decode are given the dataset
     assert not list(Path(folder).rglob("*.tar"))
     return dataset
 
