@@ -30,8 +30,9 @@ from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
 from shards.document import Frame
 from training.config import DatasetConfig, TrainingConfig
-from training.data.mixture import Part, load_updates, open_stream
+from training.data.mixture import Part, load_updates
 from training.data.pictures import Canvas
+from training.data.stream import open_stream
 from training.data.vocabulary import Vocabulary
 
 MUST = {"ratio_to_webdataset": ">= 1.2", "share_of_decode_ceiling": ">= 0.7", "start_seconds": "< 5"}

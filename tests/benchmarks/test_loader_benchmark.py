@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from benchmarks import illustrated_pages, loader, loader_peer, loader_start
-from training.data.mixture import Part, load_updates, open_stream
+from training.data.mixture import Part, load_updates
 from training.data.pictures import Canvas
+from training.data.stream import open_stream
 
 WORDS = [f"word{number % 97}" for number in range(400)]
 CANVAS = Canvas(size=64, mean=loader.MEAN)

@@ -1,5 +1,6 @@
 """Decoders in processes of their own: the same samples in the same order, however many, slow or mortal they are."""
 
+import dataclasses
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from test_loader import one_dataset, stream_of
 from training.config import TrainingConfig
 from training.data.decoders import Wanted, decode_here, decoders
 from training.data.maker import SampleMaker
-from training.data.mixture import Stream
+from training.data.stream import Stream
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +39,16 @@ Seen = list[tuple[int, str, np.ndarray]]
 
 def deliver(stream: Stream, change: Callable[[SampleMaker], SampleMaker], processes: int, batches: int) -> Seen:
     """Position, key and pixels of the samples of the first batches."""
-    sources, makers, seen = {"it": stream.source}, {"it": change(stream.maker)}, Seen()
-    with decoders(sources, makers, processes=processes, slots={"it": 13}) as pool:
+    seen = Seen()
+    changed = dataclasses.replace(stream, maker=change(stream.maker))
+    with decoders({"it": changed}, processes=processes, slots={"it": 13}) as pool:
         for batch in islice(pool.batches(wanted(6)), batches):
             seen += [(one.position, one.decoded.sample.key, one.decoded.pixels.copy()) for one in batch]
     return seen
 
 
 def expected(config: TrainingConfig, batches: int) -> Seen:
-    stream = stream_of(config)
-    made = decode_here({"it": stream.source}, {"it": stream.maker}, wanted(6))
+    made = decode_here({"it": stream_of(config)}, wanted(6))
     return [
         (one.position, one.decoded.sample.key, one.decoded.pixels) for batch in islice(made, batches) for one in batch
     ]
@@ -117,8 +118,7 @@ def test_a_fault_of_our_own_stops_training_with_its_traceback(config: TrainingCo
 
 
 def test_decoders_end_with_their_block(config: TrainingConfig):
-    stream = stream_of(config)
-    with decoders({"it": stream.source}, {"it": stream.maker}, processes=2, slots={"it": 13}) as pool:
+    with decoders({"it": stream_of(config)}, processes=2, slots={"it": 13}) as pool:
         next(pool.batches(wanted(6)))
         processes = [decoder.process for decoder in pool._decoders]
         assert all(process.poll() is None for process in processes)

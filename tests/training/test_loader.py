@@ -18,9 +18,10 @@ from shards.dataset import Dataset, open_dataset
 from shards.document import Document, Frame, Media, Text
 from shards.errors import DatasetError, ShardError
 from training.config import DatasetConfig, TrainingConfig
-from training.data.mixture import LoadedBatch, Part, Stream, load_updates, made_ahead, open_stream
+from training.data.mixture import LoadedBatch, Part, load_updates, made_ahead
 from training.data.pictures import BadMedia, Canvas
 from training.data.source import BAD_SAMPLES_WINDOW, Source, Tolerance
+from training.data.stream import Stream, open_stream
 from training.data.vocabulary import Vocabulary, vocabulary_of
 
 CANVAS = Canvas(size=8, mean=(0.5, 0.5, 0.5))

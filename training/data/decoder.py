@@ -11,12 +11,11 @@ import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
-import numpy as np
-
 from shards.errors import DatasetError
 from training.data.appearance import Pixels
 from training.data.maker import Made, SampleMaker
 from training.data.pictures import BadMedia
+from training.data.slots import pixels_at
 from training.data.source import Request
 
 
@@ -30,12 +29,6 @@ def answer(maker: SampleMaker, request: Request, pixels: Pixels) -> Made | Excep
         return RuntimeError(f"a sample could not be made of {request}:\n{traceback.format_exc()}")
 
 
-def slot(memory: mmap.mmap, offset: int, maker: SampleMaker) -> Pixels:
-    """uint8[frames, size, size, 3]: the room for one sample, `offset` bytes into the shared memory."""
-    shape = maker.most_pixels
-    return np.frombuffer(memory, np.uint8, int(np.prod(shape)), offset).reshape(shape)
-
-
 def main(socket: int, file: int) -> None:
 
     with Connection(socket) as connection:
@@ -45,7 +38,7 @@ def main(socket: int, file: int) -> None:
             try:
                 request, offset = connection.recv()
                 maker = makers[request.dataset]
-                connection.send(answer(maker, request, slot(memory, offset, maker)))
+                connection.send(answer(maker, request, pixels_at(memory, offset, maker.most_pixels)))
             except (EOFError, ConnectionError):
                 return
 

@@ -8,12 +8,10 @@ shared memory from when it is asked for until its batch was used, which bounds w
 """
 
 import logging
-import mmap
 import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,10 +23,12 @@ import numpy as np
 
 from training.data.appearance import Pixels
 from training.data.collate import DecodedSample
-from training.data.decoder import answer, slot
-from training.data.maker import Made, SampleMaker
+from training.data.decoder import answer
+from training.data.maker import Made
 from training.data.pictures import BadMedia
+from training.data.slots import Slots
 from training.data.source import DECODER_DIED, Request, Source
+from training.data.stream import Stream
 
 BACKLOG = 8
 """Requests that a decoder holds at most, so that it has work while nobody looks after it."""
@@ -79,20 +79,17 @@ class Decoder:
     held: deque[Order] = field(default_factory=deque[Order])
 
 
-def decode_here(
-    sources: Mapping[str, Source], makers: Mapping[str, SampleMaker], wanted: Iterable[Wanted]
-) -> Iterator[list[Delivered]]:
+def decode_here(streams: Mapping[str, Stream], wanted: Iterable[Wanted]) -> Iterator[list[Delivered]]:
     """The batches, each sample made in this process when its batch is asked for."""
     for batch in wanted:
-        source, maker = sources[batch.dataset], makers[batch.dataset]
-        yield [_decode(source, maker, position) for position in batch.positions]
+        yield [_decode(streams[batch.dataset], position) for position in batch.positions]
 
 
-def _decode(source: Source, maker: SampleMaker, position: int) -> Delivered:
-    request, pixels = source.request(position), np.empty(maker.most_pixels, dtype=np.uint8)
-    while not isinstance(made := answer(maker, request, pixels), Made):
-        request = source.replace(request, made)
-    return _deliver(source, position, request, made, pixels)
+def _decode(stream: Stream, position: int) -> Delivered:
+    request, pixels = stream.source.request(position), np.empty(stream.maker.most_pixels, dtype=np.uint8)
+    while not isinstance(made := answer(stream.maker, request, pixels), Made):
+        request = stream.source.replace(request, made)
+    return _deliver(stream.source, position, request, made, pixels)
 
 
 def _deliver(source: Source, position: int, request: Request, made: Made, pixels: Pixels) -> Delivered:
@@ -102,11 +99,9 @@ def _deliver(source: Source, position: int, request: Request, made: Made, pixels
 
 
 @contextmanager
-def decoders(
-    sources: Mapping[str, Source], makers: Mapping[str, SampleMaker], *, processes: int, slots: Mapping[str, int]
-) -> Generator["Decoders"]:
+def decoders(streams: Mapping[str, Stream], *, processes: int, slots: Mapping[str, int]) -> Generator["Decoders"]:
     """Running decoders. `slots`: how many samples of each dataset may be asked for and not yet used up."""
-    pool = Decoders(sources, makers, slots)
+    pool = Decoders(streams, slots)
     try:
         pool.start(processes)
         yield pool
@@ -117,19 +112,10 @@ def decoders(
 class Decoders:
     """The decoders of one worker, for all datasets of its mixture; made by `decoders`."""
 
-    def __init__(
-        self, sources: Mapping[str, Source], makers: Mapping[str, SampleMaker], slots: Mapping[str, int]
-    ) -> None:
-        self._sources, self._makers = sources, makers
-        self._free = dict[str, deque[int]]()
-        end = 0
-        for name, count in slots.items():
-            size = int(np.prod(makers[name].most_pixels))
-            self._free[name] = deque(range(end, end + count * size, size))
-            end += count * size
-        self._file = _shared_file()
-        os.ftruncate(self._file, end)
-        self._memory = mmap.mmap(self._file, end)
+    def __init__(self, streams: Mapping[str, Stream], slots: Mapping[str, int]) -> None:
+        self._sources = {name: stream.source for name, stream in streams.items()}
+        self._makers = {name: stream.maker for name, stream in streams.items()}
+        self._slots = Slots({name: maker.most_pixels for name, maker in self._makers.items()}, slots)
         self._decoders = list[Decoder]()
 
     def start(self, processes: int) -> None:
@@ -144,7 +130,7 @@ class Decoders:
             decoder.process.kill()
             decoder.process.wait()
             decoder.connection.close()
-        os.close(self._file)
+        self._slots.close()
 
     def batches(self, wanted: Iterable[Wanted]) -> Iterator[list[Delivered]]:
         """The batches in order. The slots of one are free again when the next is asked for.
@@ -162,16 +148,18 @@ class Decoders:
                 self._receive()
                 continue
             yield [self._deliver(order) for order in orders]
-            self._free[batch.dataset].extend(order.offset for order in orders)
+            for order in orders:
+                self._slots.give_back(batch.dataset, order.offset)
             asked.popleft()
 
     def _ask(self, dataset: str, position: int, orders: list[Order]) -> bool:
         """Orders the sample if there is a slot for it, and a decoder that has time."""
-        idlest = min(self._decoders, key=lambda decoder: len(decoder.held))
-        if not self._free[dataset] or len(idlest.held) >= BACKLOG:
+        if all(len(decoder.held) >= BACKLOG for decoder in self._decoders):
             return False
-        request = self._sources[dataset].request(position)
-        order = Order(position=position, request=request, offset=self._free[dataset].popleft())
+        offset = self._slots.take(dataset)
+        if offset is None:
+            return False
+        order = Order(position=position, request=self._sources[dataset].request(position), offset=offset)
         orders.append(order)
         self._send(order)
         return True
@@ -208,7 +196,7 @@ class Decoders:
         """Puts another decoder in the place of one that died, and asks again for what it held."""
         status = dead.process.wait()
         dead.connection.close()
-        held = "nothing" if not dead.held else self._describe(dead.held[0].request)
+        held = self._describe(dead.held[0].request) if dead.held else "nothing"
         log.error("decoder %d ended with status %d while it held %s", dead.process.pid, status, held)
         started = self._start()
         self._tell(started)
@@ -224,15 +212,15 @@ class Decoders:
         return self._sources[request.dataset].describe(request)
 
     def _deliver(self, order: Order) -> Delivered:
-        source, maker = self._sources[order.request.dataset], self._makers[order.request.dataset]
         assert order.made
-        pixels = slot(self._memory, order.offset, maker)
-        return _deliver(source, order.position, order.request, order.made, pixels)
+        dataset = order.request.dataset
+        pixels = self._slots.pixels(dataset, order.offset)
+        return _deliver(self._sources[dataset], order.position, order.request, order.made, pixels)
 
     def _start(self) -> Decoder:
         ours, theirs = socket.socketpair()
         with theirs:
-            files = theirs.fileno(), self._file
+            files = theirs.fileno(), self._slots.file
             process = subprocess.Popen(
                 [sys.executable, "-m", "training.data.decoder", *map(str, files)],
                 env={**os.environ, "PYTHONPATH": _python_path(), "TOKENIZERS_PARALLELISM": "false"},
@@ -260,14 +248,6 @@ def _positions(
         asked.append((batch, orders))
         for position in batch.positions:
             yield batch.dataset, position, orders
-
-
-def _shared_file() -> int:
-    """The number of an open file that lies in memory where that is possible."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("samples")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def _python_path() -> str:

@@ -9,20 +9,17 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
 from model.batch import FlamingoBatch
-from shards.dataset import open_dataset
 from training.config import DatasetConfig, TrainingConfig
 from training.data.collate import collate
 from training.data.decoders import Delivered, Wanted, decode_here, decoders
 from training.data.lanes import rank_positions
-from training.data.maker import SampleMaker, without_shards
 from training.data.pictures import Canvas
-from training.data.sampling import SamplingRule
-from training.data.source import Source, Tolerance
+from training.data.stream import Stream, open_stream
 from training.data.vocabulary import Vocabulary
 
 Item = TypeVar("Item")
@@ -77,66 +74,15 @@ def load_updates(
     Raises DatasetError here or from the iterator if a dataset is not as its manifest says, or too much of it is bad.
     """
     streams = {name: open_stream(config, name, vocabulary, canvas) for name in config.datasets}
-    sources = {name: stream.source for name, stream in streams.items()}
-    makers = {name: stream.maker for name, stream in streams.items()}
     wanted = plan_batches(config.datasets, given, part)
     with ExitStack() as stack:
         if config.decoders:
-            pool = decoders(sources, makers, processes=config.decoders, slots=count_slots(config, part))
+            pool = decoders(streams, processes=config.decoders, slots=count_slots(config, part))
             delivered = stack.enter_context(pool).batches(wanted)
         else:
-            delivered = decode_here(sources, makers, wanted)
+            delivered = decode_here(streams, wanted)
         updates = _collate_updates(streams, delivered, pinned=config.gpu)
         yield stack.enter_context(made_ahead(updates, config.prefetch))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
-    """One dataset of the mixture."""
-
-    config: DatasetConfig
-    source: Source
-    maker: SampleMaker
-
-    def collate(self, delivered: Sequence[Delivered], *, pinned: bool) -> LoadedBatch:
-        """One batch of the samples, in order."""
-        maker = self.maker
-        batch = collate(
-            [one.decoded for one in delivered],
-            maker.canvas,
-            maker.vocabulary.pad,
-            row_tokens=self.config.row_tokens,
-            pinned=pinned,
-        )
-        return LoadedBatch(
-            batch=batch,
-            given=tuple(map(_given, delivered)),
-            bad=dict(self.source.bad),
-            epoch_samples=self.source.order.samples,
-        )
-
-
-def open_stream(config: TrainingConfig, name: str, vocabulary: Vocabulary, canvas: Canvas) -> Stream:
-    """The dataset `name` of the mixture. Raises DatasetError if there is none."""
-    settings = config.datasets[name]
-    dataset = open_dataset(settings.uri)
-    tolerance = Tolerance(bad_samples=settings.max_bad_samples, bad_shards=config.skip_bad_shards)
-    return Stream(
-        config=settings,
-        source=Source(name, dataset, seed=config.seed, tolerance=tolerance),
-        maker=SampleMaker(
-            dataset=without_shards(dataset),
-            rule=sampling_rule(settings),
-            vocabulary=vocabulary,
-            canvas=canvas,
-            seed=config.seed,
-        ),
-    )
-
-
-def sampling_rule(dataset: DatasetConfig) -> SamplingRule:
-    """The settings of a dataset that say how its documents become samples."""
-    return SamplingRule(**{field.name: getattr(dataset, field.name) for field in fields(SamplingRule)})
 
 
 def plan_batches(datasets: Mapping[str, DatasetConfig], given: Mapping[str, int], part: Part) -> Iterator[Wanted]:
@@ -180,7 +126,24 @@ def _collate_updates(
 ) -> Iterator[dict[str, LoadedBatch]]:
     """`delivered` gives a batch of each stream in turn."""
     while True:
-        yield {name: stream.collate(next(delivered), pinned=pinned) for name, stream in streams.items()}
+        yield {name: _load(stream, next(delivered), pinned=pinned) for name, stream in streams.items()}
+
+
+def _load(stream: Stream, delivered: Sequence[Delivered], *, pinned: bool) -> LoadedBatch:
+    """One batch of the samples, in order."""
+    batch = collate(
+        [one.decoded for one in delivered],
+        stream.maker.canvas,
+        stream.maker.vocabulary.pad,
+        row_tokens=stream.config.row_tokens,
+        pinned=pinned,
+    )
+    return LoadedBatch(
+        batch=batch,
+        given=tuple(map(_given, delivered)),
+        bad=dict(stream.source.bad),
+        epoch_samples=stream.source.order.samples,
+    )
 
 
 def _given(one: Delivered) -> Given:
