@@ -12,7 +12,7 @@ from pyarrow import fs
 from shard_pages import page
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from shards import reading, verify
+from shards import reading, remove, verify
 from shards.chunk import write_chunk
 from shards.dataset import open_dataset
 from shards.errors import DatasetError, ShardError
@@ -81,8 +81,8 @@ def store(monkeypatch) -> Iterator[Store]:
     server.server_close()
 
 
-def write_set() -> None:
-    location = locate("s3://data/set")
+def write_set(address: str = "s3://data/set") -> None:
+    location = locate(address)
     write_chunk(location, "000000", lambda _: DOCUMENTS, shard_documents=2)
     write_manifest(location, merge("test", {}, read_commits(location)))
 
@@ -106,6 +106,16 @@ def test_what_goes_wrong_for_a_while_changes_nothing(store, fault, plan, capsys)
     assert [dataset.read(row["shard"], row["offset"], row["size"]) for row in rows] == DOCUMENTS
     assert verify.main(["s3://data/set"]) == 0
     assert set(store.faults) == {fault}
+
+
+def test_documents_are_taken_out_of_a_set_in_a_bucket(store, tmp_path):
+    write_set("s3://data/smaller")
+    (tmp_path / "urls.txt").write_text("http://x/a\nhttp://x/4")
+    assert remove.main(["s3://data/smaller", "--urls", str(tmp_path / "urls.txt")]) == 0
+    assert list(open_dataset("s3://data/smaller").documents()) == [DOCUMENTS[1]]
+    names = [name for name in locate("s3://data/smaller").files() if name.endswith((".tar", ".parquet"))]
+    assert names == ["000000-0000-r1.parquet", "000000-0000-r1.tar"]
+    assert verify.main(["s3://data/smaller"]) == 0
 
 
 def test_what_stays_short_is_named(store, monkeypatch):

@@ -7,11 +7,12 @@ import json
 import random
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
@@ -93,6 +94,33 @@ def test_shards_are_closed_at_their_size_and_lose_nothing(tmp_path):
         dataset = dataset_of(tmp_path / str(number), *written, **sizes)
         assert [shard.documents for shard in dataset.manifest.shards] == [2, 2, 2, 1]
         assert list(dataset.documents()) == written
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 2000), max_size=3), max_size=8),
+    st.integers(1, 20_000),
+    st.none() | st.integers(1, 3),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_the_sizes_nothing_is_lost_and_every_place_is_right(tmp_path, sizes, shard_bytes, shard_documents):
+    """`sizes` are bytes of the frames of each document; a shard is closed by the document that fills it."""
+    written = [
+        Document(
+            key=document_key(str(n)),
+            source=str(n),
+            blocks=tuple(Media(kind="image", frames=(frame(bytes(size)),)) for size in frames),
+        )
+        for n, frames in enumerate(sizes)
+    ]
+    with TemporaryDirectory(dir=tmp_path) as folder:
+        dataset = dataset_of(Path(folder), *written, shard_bytes=shard_bytes, shard_documents=shard_documents)
+        assert list(dataset.documents()) == written
+        rows = dataset.index().to_pylist()
+        assert [dataset.read(row["shard"], row["offset"], row["size"]) for row in rows] == written
+        for shard in dataset.manifest.shards:
+            offsets = [row["offset"] for row in rows if row["shard"] == shard.name]
+            assert offsets[-1] < shard_bytes  # what stands before the last document does not fill the shard
+            assert shard_documents is None or len(offsets) <= shard_documents
 
 
 def test_a_repeated_document_is_dropped_and_counted(tmp_path):
