@@ -101,7 +101,7 @@ def test_shards_are_closed_at_their_size_and_lose_nothing(tmp_path):
     st.integers(1, 20_000),
     st.none() | st.integers(1, 3),
 )
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_sizes_nothing_is_lost_and_every_place_is_right(tmp_path, sizes, shard_bytes, shard_documents):
     """`sizes` are bytes of the frames of each document; a shard is closed by the document that fills it."""
     written = [
