@@ -112,6 +112,19 @@ def test_a_sample_that_kills_its_decoders_is_passed_over(config: TrainingConfig,
     assert stream.source.bad["decoder_died"] == len(deadly)
 
 
+def test_decoders_killed_from_outside_are_replaced(config: TrainingConfig, caplog):
+    seen = Seen()
+    with decoders({"it": stream_of(config)}, processes=3, slots={"it": 13}) as pool:
+        for number, batch in enumerate(islice(pool.batches(wanted(6)), 8)):
+            seen += [(one.position, one.decoded.sample.key, one.decoded.pixels.copy()) for one in batch]
+            if number in (1, 4):
+                for decoder in pool._decoders[:2]:
+                    decoder.process.kill()
+
+    assert_same(seen, expected(config, 8))
+    assert len(caplog.records) == 4
+
+
 def test_a_fault_of_our_own_stops_training_with_its_traceback(config: TrainingConfig):
     with pytest.raises(RuntimeError, match=r"a sample could not be made of Request(?s:.*)a fault of our own"):
         deliver(stream_of(config), FaultyMaker.of, 1, 1)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -167,10 +167,8 @@ class Decoders:
     def _send(self, order: Order) -> None:
         decoder = min(self._decoders, key=lambda decoder: len(decoder.held))
         decoder.held.append(order)
-        try:
+        with suppress(ConnectionError):  # it died, which shows when all that it has answered was received
             decoder.connection.send((order.request, order.offset))
-        except ConnectionError:
-            self._bury(decoder)
 
     def _receive(self) -> None:
         """Waits for at least one answer, or death, and sees to it."""
