@@ -172,11 +172,11 @@ def measure_data(batches: Mapping[str, LoadedBatch], device: torch.device) -> di
 
 
 def describe_epochs(before: Progress, after: Progress, batches: Mapping[str, LoadedBatch]) -> dict[str, Any]:
-    """How often each dataset was given, and a sentence for each that is given anew in this update."""
+    """How often each dataset was given, and a sentence for each that begins its epoch 1, 2, 4, 8, ... in this update."""
     notes = list[str]()
     for name, loaded in batches.items():
         last, epoch = ((progress.given[name] - 1) // loaded.epoch_samples for progress in (before, after))
-        if epoch > max(0, last):
+        if epoch > max(0, last) and epoch.bit_count() == 1:
             notes.append(
                 f"{name} has given its {loaded.epoch_samples:,} samples and begins again, in a new order: epoch {epoch}"
             )

@@ -51,6 +51,8 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
     """The settings on which the adapters depend, as JSON gives them back."""
     free = set(FREE_TO_CHANGE) - ({"updates"} if config.schedule != "constant" else set())
     record = dataclasses.asdict(config)
+    for dataset in record["datasets"].values():
+        del dataset["max_bad_samples"]  # who stopped at it may raise it
     return json.loads(json.dumps({name: value for name, value in record.items() if name not in free}))
 
 

@@ -121,7 +121,8 @@ def test_the_log_says_how_full_rows_are_and_when_a_dataset_begins_again(config: 
     # Update 4 takes the pairs at positions 15 to 19, of which the last four are of the second epoch.
     assert records[3]["notes"] == ["pairs has given its 16 samples and begins again, in a new order: epoch 1"]
     assert records[4]["notes"] == []
-    assert sum(len(record["notes"]) for record in records) == 3 + 6 + 2
+    # Epochs 1 and 2 of the pages, 1, 2 and 4 of the pairs, 1 and 2 of the films.
+    assert sum(len(record["notes"]) for record in records) == 2 + 3 + 2
     assert not records[-1]["bad_reasons"]
 
 
