@@ -15,3 +15,12 @@ class ShardError(DatasetError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class NoRoomError(OSError, DatasetError):
+    """There was no room to write a file: `errno` says of which kind, `filename` where."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.filename} cannot be written: {self.strerror}; nothing of it was kept, so make room and start again"
+        )

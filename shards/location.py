@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 from pyarrow import fs
 
-from shards.errors import DatasetError
+from shards.errors import DatasetError, NoRoomError
 from shards.reading import PIECE_BYTES, PieceStream, read_range, retried
 
 Answer = TypeVar("Answer")
@@ -94,7 +94,7 @@ class Location:
         """Lends a local path to write to, and puts it here when the block ends without an exception.
 
         On a local disk that is an fsync and a rename. An object store gets one put of finished bytes, because
-        an exception inside `open_output_stream` publishes the part that was written. Raises DatasetError if the
+        an exception inside `open_output_stream` publishes the part that was written. Raises NoRoomError if the
         disk is full, or a file may not be so large.
         """
         with _naming_a_full_disk(self):
@@ -139,10 +139,7 @@ def _naming_a_full_disk(target: Location) -> Generator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise DatasetError(
-            f"{target} cannot be written: {os.strerror(error.errno)}; nothing of it was kept, so make room and "
-            "start again"
-        ) from error
+        raise NoRoomError(error.errno, os.strerror(error.errno), str(target)) from error
 
 
 def locate(uri: str) -> Location:

@@ -1,5 +1,7 @@
 """Writing where it cannot be done: a full disk, a file too large, two writers for one output."""
 
+import copy
+import errno
 import json
 import os
 import shutil
@@ -14,7 +16,7 @@ from shard_pages import page
 
 from shards.claim import claim
 from shards.dataset import open_dataset
-from shards.errors import DatasetError
+from shards.errors import DatasetError, NoRoomError
 from shards.location import locate
 from shards.shard import write_shard
 
@@ -23,7 +25,7 @@ WRITE = """
 import sys
 from shards.chunk import write_chunk
 from shards.document import Document, Frame, Media, document_key
-from shards.errors import DatasetError
+from shards.errors import DatasetError, NoRoomError
 from shards.location import locate
 frame = Frame(data=bytes(300_000), format="jpg", width=4, height=3)
 make = lambda name: Document(key=document_key(name), source=name, blocks=(Media(kind="image", frames=(frame,)),))
@@ -69,6 +71,14 @@ def test_a_file_that_may_not_be_so_large_is_named(tmp_path):
     sentence = in_shell(script, WRITE, tmp_path)
     assert "000000-0000.tar cannot be written: File too large; nothing of it was kept" in sentence
     assert names(tmp_path) == []
+
+
+def test_no_room_is_an_error_of_the_dataset_and_of_the_system():
+    """Jobs on Ray tell it by its number; it has to survive the way from a worker."""
+    error = copy.copy(NoRoomError(errno.ENOSPC, "No space left on device", "/data/s.tar"))
+    assert isinstance(error, DatasetError)
+    assert (error.errno, error.strerror) == (errno.ENOSPC, "No space left on device")
+    assert str(error).startswith("/data/s.tar cannot be written: No space left on device; nothing of it was kept")
 
 
 def test_a_write_that_fails_leaves_what_stood_before(tmp_path):
