@@ -201,6 +201,7 @@ def test_a_missing_frame_is_named():
     st.lists(st.text(), max_size=3),
     st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)),
 )
+@settings(deadline=None)
 def test_any_text_survives_but_lone_surrogates(source, texts, measures):
     written = Document(key="k", source=source, blocks=tuple(Text(text=text) for text in texts), measures=measures)
     read = decode_document(encode_document(written), {}, "here")
