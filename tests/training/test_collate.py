@@ -134,3 +134,15 @@ def test_packing_changes_no_loss(seeing: Flamingo):
     with torch.no_grad():
         mixed, _ = token_loss(seeing(one_text), one_text.targets)
     assert mixed.item() != pytest.approx(loss.item(), rel=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU to copy to")
+def test_a_batch_for_a_gpu_lies_in_pinned_memory():
+    samples = [decoded((picture("red"),), text=3), decoded(text=2)]
+    apart, pinned = (collate(samples, CANVAS, pad=9, row_tokens=6, pinned=pinned) for pinned in (False, True))
+
+    for field in dataclasses.fields(pinned):
+        assert getattr(pinned, field.name).is_pinned()
+        assert getattr(pinned, field.name).equal(getattr(apart, field.name))
+    assert pinned.to("cuda").pixels.cpu().equal(apart.pixels)

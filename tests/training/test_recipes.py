@@ -8,6 +8,7 @@ import pytest
 from jobs.command import run_command
 from model.flamingo import FlamingoConfig
 from training.config import DatasetConfig, TrainingConfig
+from training.output import identity
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 CONFIG = TrainingConfig(
@@ -80,3 +81,12 @@ def test_the_learning_rate_rises_from_zero_and_stays():
     config = dataclasses.replace(CONFIG, learning_rate=2.0, warmup=4)
     assert [config.learning_rate_at(update) for update in (1, 2, 4, 5, 100)] == [0.5, 1.0, 2.0, 2.0, 2.0]
     assert dataclasses.replace(config, warmup=0).learning_rate_at(1) == 2.0
+
+
+def test_a_run_that_stopped_at_a_bound_may_go_on_with_another():
+    more = dataclasses.replace(CONFIG.datasets["m3w"], max_bad_samples=99)
+    raised = dataclasses.replace(CONFIG, datasets={"m3w": more}, skip_bad_shards=3)
+    other = dataclasses.replace(CONFIG, datasets={"m3w": dataclasses.replace(more, flip_chance=0.0)})
+
+    assert identity(raised) == identity(CONFIG)
+    assert identity(other) != identity(CONFIG)
