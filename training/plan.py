@@ -29,6 +29,13 @@ class Progress:
     """Samples that each dataset has given, to all workers together: the whole state of its loader."""
     datasets: Mapping[str, str]
     """The SHA-256 of each dataset's manifest, since the order of samples follows from it."""
+    skipped: int = 0
+    """Updates among them that made no step, because their gradient was not finite."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimiser."""
+        return self.update - self.skipped
 
     def check_datasets(self, found: Mapping[str, str]) -> None:
         """Raises DatasetError if a dataset is no longer the one that the run began with."""
@@ -81,6 +88,12 @@ def commit_checkpoint(folder: Path, progress: Progress, objective: float) -> Non
     locate(str(folder / MANIFEST)).write(f"{text}\n".encode())
 
 
+def where_it_stands(plan: Plan) -> Plan:
+    """The plan from the last whole checkpoint on: where Ray starts workers anew, the driver's plan is older."""
+    found = last_checkpoint(plan.output)
+    return dataclasses.replace(plan, progress=found) if found else plan
+
+
 def last_checkpoint(output: Path) -> Progress | None:
     """The progress at the last whole checkpoint of the run in `output`, or None where there is none.
 
@@ -90,13 +103,18 @@ def last_checkpoint(output: Path) -> Progress | None:
     if not folders:
         return None
     checkpoint = read_checkpoint(folders[-1])
-    for name, sha256 in checkpoint.files.items():
-        if locate(str(folders[-1] / name)).sha256() != sha256:
-            raise DatasetError(
-                f"{folders[-1] / name} has changed since it was written: its sha256 is not the manifest's; restore "
-                f"it, or delete {folders[-1]} to go on from the checkpoint before"
-            )
+    check_files(folders[-1], checkpoint)
     return checkpoint.progress
+
+
+def check_files(folder: Path, checkpoint: Checkpoint) -> None:
+    """Raises DatasetError if a file of the checkpoint in `folder` is not what its manifest says."""
+    for name, sha256 in checkpoint.files.items():
+        if locate(str(folder / name)).sha256() != sha256:
+            raise DatasetError(
+                f"{folder / name} has changed since it was written: its sha256 is not the manifest's; restore it, or "
+                f"delete {folder} to go on from the checkpoint before"
+            )
 
 
 def whole_checkpoints(output: Path) -> list[Path]:
