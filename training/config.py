@@ -116,6 +116,13 @@ class TrainingConfig:
     """Checkpoints to keep: so many of the last, and the one with the lowest loss; 0 keeps all."""
     checkpoint_failure: Literal["stop", "go_on"] = "stop"
     """What to do when a checkpoint cannot be written, say because the disk is full: the last one stays in any case."""
+    failures: int = 0
+    """How often workers that died, with their nodes or alone, are started again from the last checkpoint."""
+    max_skipped: int = 10
+    """Updates in a row that may make no step, because their gradient is not finite, before the run stops."""
+    stuck_seconds: float = 1800.0
+    """Seconds that a worker waits for the others before an update, and that it may spend in one phase of it, before it
+    ends with a sentence."""
     limit: int | None = None
     """Updates to make now; the run can be continued later. Prints what the whole would take."""
 
@@ -126,7 +133,8 @@ class TrainingConfig:
             raise ValueError("datasets is empty; it must name at least 1 dataset")
         _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
         _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed")
-        _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints")
+        _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints", "failures", "max_skipped")
+        _at_least(self, 1, "stuck_seconds")
         if not 0 <= self.learning_rate_floor <= 1:
             raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
         if self.zero_stage == 0 and (self.offload or self.precision != "fp32"):

@@ -3,7 +3,7 @@
 import os
 
 import ray
-from ray.train import LoggingConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from jobs.command import InputError
@@ -30,6 +30,7 @@ def start_workers(plan: Plan) -> None:
             storage_path=str(plan.output / "ray"),
             worker_runtime_env={"env_vars": worker_environment(config)},
             logging_config=LoggingConfig(log_level="WARNING"),
+            failure_config=FailureConfig(max_failures=config.failures),
         ),
     )
     try:

@@ -4,11 +4,13 @@ Every rank makes the same collective calls in the same order, whatever its data:
 media works on a dummy, and a loss of weight zero still goes backward.
 """
 
+import dataclasses
 import logging
+import math
 import resource
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import torch.distributed as dist
 from jobs.command import InputError
 from model.flamingo import Flamingo, FlamingoBatch
 from model.loss import IGNORED
+from training.agreement import Agreement
 from training.checkpoint import load_optimizer, save_checkpoint
 from training.config import TrainingConfig
 from training.data.mixture import LoadedBatch, Part, load_updates
@@ -27,15 +30,18 @@ from training.data.sample_log import SampleLog
 from training.data.source import REASONS
 from training.data.vocabulary import vocabulary_of
 from training.engine import AnyFlamingo, shard, sum_over_ranks, trained_parameters
-from training.log import RunLog
+from training.health import Health
+from training.log import RunLog, trim_log
 from training.micro_batches import count_micro_batches, split_batch
 from training.output import write_parameter_counts
-from training.plan import ADAPTERS, Plan, Progress, prune_checkpoints
+from training.phases import Phases, Watchdog
+from training.plan import ADAPTERS, Plan, Progress, prune_checkpoints, where_it_stands
 
 
 def train(plan: Plan) -> None:
     """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
-    config, progress = plan.config, plan.progress
+    plan = where_it_stands(plan)
+    config, progress, phases = plan.config, plan.progress, Phases()
     model = load_model(config, plan.checkpoint)
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
     part = Part(rank=dist.get_rank(), world=dist.get_world_size())
@@ -43,29 +49,75 @@ def train(plan: Plan) -> None:
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
-        load_optimizer(flamingo, plan.checkpoint, progress.update)
-    objectives = list[float]()
-    with load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates:
-        while progress.update < plan.stop:
-            started, before = time.monotonic(), progress
-            progress = advance(progress, config)
-            batches = next(updates)
-            measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update))
-            objectives.append(measures["objective"])
-            if log:
-                described = describe(progress, measures, config, time.monotonic() - started)
-                log.write({**described, **describe_epochs(before, progress, batches)})
-            if samples:
-                samples.write(progress.update, batches)
-            if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
-                write_checkpoint(flamingo, plan, progress, objectives)
-                objectives.clear()
+        load_optimizer(flamingo, plan.checkpoint, progress.steps)
+    with (
+        load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates,
+        Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),
+    ):
+        make_updates(flamingo, updates, plan, phases, log, samples)
     for opened in filter(None, (log, samples)):
         opened.close()
 
 
+def make_updates(
+    flamingo: AnyFlamingo,
+    updates: Iterator[dict[str, LoadedBatch]],
+    plan: Plan,
+    phases: Phases,
+    log: RunLog | None,
+    samples: SampleLog | None,
+) -> None:
+    """All updates of the plan, and a checkpoint at each that is due."""
+    config, progress, objectives = plan.config, plan.progress, list[float]()
+    agreement, health = Agreement(seconds=config.stuck_seconds), Health()
+    while progress.update < plan.stop:
+        started, before = time.monotonic(), progress
+        progress = advance(progress, config)
+        phases.enter("data", progress.update)
+        batches = next(updates)
+        phases.enter("agreement")
+        agreement.check(progress.update, planned_calls(progress, config))
+        measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update), phases)
+        told = health.judge(measures["loss"], measures["gradient_norm"])
+        if health.skipped_in_a_row:
+            progress = dataclasses.replace(progress, skipped=progress.skipped + 1)
+        else:
+            objectives.append(measures["objective"])
+        keys = agreement.gather(describe_keys(batches) if told else None)
+        told = [f"{sentence}; its samples: {', '.join(keys)}" for sentence in told]
+        if health.skipped_in_a_row > config.max_skipped:
+            raise InputError(f"update {progress.update}, as {config.max_skipped} before it: {told[0]}")
+        phases.enter("log")
+        if log:
+            described = describe(progress, measures, config, time.monotonic() - started, phases.take())
+            epochs = describe_epochs(before, progress, batches)
+            log.write({**described, **epochs, "notes": [*epochs["notes"], *told]})
+        if samples:
+            samples.write(progress.update, batches)
+        if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
+            phases.enter("checkpoint")
+            write_checkpoint(flamingo, plan, progress, objectives)
+            objectives.clear()
+
+
+def planned_calls(progress: Progress, config: TrainingConfig) -> dict[str, str]:
+    """Which calls this rank is about to make of each dataset; they have to be those of all ranks."""
+    world = dist.get_world_size()
+    return {
+        name: f"{count_micro_batches(dataset.batch, world, config.micro_batch)} forwards and backwards of "
+        f"ZeRO stage {config.zero_stage} in {config.precision} up to sample {progress.given[name]}"
+        for name, dataset in config.datasets.items()
+    }
+
+
+def describe_keys(batches: Mapping[str, LoadedBatch]) -> list[str]:
+    """This rank's samples of an update."""
+    return [f"{name} {key}" for name, loaded in batches.items() for key in loaded.keys]
+
+
 def open_log(plan: Plan, model: Flamingo) -> RunLog:
     """The log of the rank that keeps it, which also notes how many parameters are trained."""
+    trim_log(plan.output, plan.progress.update)
     write_parameter_counts(plan.output, model)  # before ZeRO shards them
     return RunLog(plan.output, update=plan.progress.update)
 
@@ -75,7 +127,8 @@ def write_checkpoint(flamingo: AnyFlamingo, plan: Plan, progress: Progress, obje
 
     Raises InputError if it cannot be written, unless the run is to go on without it.
     """
-    why = save_checkpoint(flamingo, plan.output, progress, statistics.fmean(objectives))
+    objective = statistics.fmean(objectives) if objectives else math.inf
+    why = save_checkpoint(flamingo, plan.output, progress, objective)
     last = progress.update == plan.stop
     if why and (last or plan.config.checkpoint_failure == "stop"):
         raise InputError(f"{why}; the run's last whole checkpoint is as it was: make room, and run the command again")
@@ -98,11 +151,15 @@ def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
 def advance(progress: Progress, config: TrainingConfig) -> Progress:
     """The progress after one more update."""
     given = {name: progress.given[name] + dataset.batch for name, dataset in config.datasets.items()}
-    return Progress(update=progress.update + 1, given=given, datasets=progress.datasets)
+    return dataclasses.replace(progress, update=progress.update + 1, given=given)
 
 
 def make_update(
-    flamingo: AnyFlamingo, batches: Mapping[str, LoadedBatch], config: TrainingConfig, learning_rate: float
+    flamingo: AnyFlamingo,
+    batches: Mapping[str, LoadedBatch],
+    config: TrainingConfig,
+    learning_rate: float,
+    phases: Phases,
 ) -> dict[str, Any]:
     """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch); returns its measures.
 
@@ -110,10 +167,12 @@ def make_update(
     """
     tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()], flamingo.device)
     loss_sums = [
-        add_gradients(flamingo, loaded.batch, config, name, tokens=int(count))
+        add_gradients(flamingo, loaded.batch, config, name, tokens=int(count), phases=phases)
         for (name, loaded), count in zip(batches.items(), tokens, strict=True)
     ]
+    phases.enter("step")
     gradient_norm = flamingo.step(learning_rate)
+    phases.enter("measures")
     loss_sums = sum_over_ranks(loss_sums, flamingo.device)
     losses = {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)}
     return {
@@ -128,7 +187,7 @@ def make_update(
 
 
 def add_gradients(
-    flamingo: AnyFlamingo, batch: FlamingoBatch, config: TrainingConfig, name: str, *, tokens: int
+    flamingo: AnyFlamingo, batch: FlamingoBatch, config: TrainingConfig, name: str, *, tokens: int, phases: Phases
 ) -> float:
     """Adds those of this rank's part of a batch of dataset `name`; returns its sum of -log p.
 
@@ -138,7 +197,9 @@ def add_gradients(
     parts = count_micro_batches(dataset.batch, dist.get_world_size(), config.micro_batch)
     total = 0.0
     for part in split_batch(batch, parts):
+        phases.enter("forward")
         loss_sum = flamingo.loss_sum(part.to(flamingo.device))
+        phases.enter("backward")
         flamingo.backward(loss_sum, weight=dataset.weight, tokens=tokens)
         total += loss_sum.item()
     return total
@@ -172,7 +233,7 @@ def measure_data(batches: Mapping[str, LoadedBatch], device: torch.device) -> di
 
 
 def describe_epochs(before: Progress, after: Progress, batches: Mapping[str, LoadedBatch]) -> dict[str, Any]:
-    """How often each dataset was given, and a sentence for each that begins its epoch 1, 2, 4, 8, ... in this update."""
+    """How often each dataset was given, and a sentence for each that begins its epoch 1, 2, 4, 8, ... in it."""
     notes = list[str]()
     for name, loaded in batches.items():
         last, epoch = ((progress.given[name] - 1) // loaded.epoch_samples for progress in (before, after))
@@ -190,14 +251,21 @@ def gate_values(flamingo: AnyFlamingo) -> dict[str, float]:
     return {name: flamingo.whole(parameter).tanh().item() for name, parameter in gates}
 
 
-def describe(progress: Progress, measures: Mapping[str, Any], config: TrainingConfig, seconds: float) -> dict[str, Any]:
-    """The log's record of one update."""
+def describe(
+    progress: Progress,
+    measures: Mapping[str, Any],
+    config: TrainingConfig,
+    seconds: float,
+    phases: Mapping[str, float],
+) -> dict[str, Any]:
+    """The log's record of one update that took `seconds`, of them in each phase what `phases` says."""
     samples = sum(dataset.batch for dataset in config.datasets.values())
     return {
         "update": progress.update,
         **measures,
         "samples_given": dict(progress.given),
         "seconds": seconds,
+        "phase_seconds": dict(phases),
         "samples_per_second": samples / seconds,
         "tokens_per_second": sum(measures["tokens"].values()) / seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

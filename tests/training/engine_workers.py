@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,17 @@ def _work(rank: int, world: int, folder: Path, cases: dict[str, dict[str, Any]],
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=world)
     for name, changes in cases.items():
-        start = changes.pop("start", None)
-        _train(dataclasses.replace(config, output=str(folder / name), **changes), start and folder.parent / start)
+        start, spoilt = changes.pop("start", None), changes.pop("spoilt", 0)
+        case = dataclasses.replace(config, output=str(folder / name), **changes)
+        _train(case, start and folder.parent / start, spoilt)
     dist.destroy_process_group()
 
 
-def _train(config: TrainingConfig, start: Path | None) -> None:
-    """Makes `UPDATES` updates, from the beginning or from the checkpoint of the run in `start`, and a checkpoint."""
+def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
+    """Makes `UPDATES` updates, from the beginning or from the checkpoint of the run in `start`, and a checkpoint.
+
+    In update `spoilt` the loss of the last dataset has a weight that is no number.
+    """
     from training import loop
     from training.checkpoint import load_optimizer, save_checkpoint
     from training.engine import shard
@@ -53,7 +58,14 @@ def _train(config: TrainingConfig, start: Path | None) -> None:
     with loop.load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates:
         for batches in itertools.islice(updates, UPDATES):
             progress = loop.advance(progress, config)
-            records.append(loop.make_update(flamingo, batches, config, config.learning_rate_at(progress.update)))
+            now = _spoil(config) if progress.update == spoilt else config
+            rate = config.learning_rate_at(progress.update)
+            records.append(loop.make_update(flamingo, batches, now, rate, loop.Phases()))
     assert save_checkpoint(flamingo, Path(config.output), progress, 0.0) is None
     if dist.get_rank() == 0:
         Path(config.output, "records.json").write_text(json.dumps(records))
+
+
+def _spoil(config: TrainingConfig) -> TrainingConfig:
+    *others, (name, dataset) = config.datasets.items()
+    return dataclasses.replace(config, datasets={**dict(others), name: dataclasses.replace(dataset, weight=math.nan)})

@@ -1,6 +1,7 @@
 """The engine's updates, however the model is spread and batches are cut: those of one worker that holds everything."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ SPREAD = {
 }
 CONTINUED = {"from 3 to 2": {"zero_stage": 2}, "from 3 to 3": {}, "from 3 to 0": {"zero_stage": 0}}
 
+SPOILT = {"spoilt, stage 3": {}, "spoilt, stage 2": {"zero_stage": 2}, "spoilt, stage 0": {"zero_stage": 0}}
+
 
 @pytest.fixture(scope="module")
 def runs(make_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,7 +28,8 @@ def runs(make_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     config = make_config(folder, updates=9, learning_rate=3e-3, warmup=3, decoders=0)
     continued = {name: {**changes, "start": "two/stage 3"} for name, changes in CONTINUED.items()}
-    run_workers(2, folder / "two", {**SPREAD, **continued}, config)
+    spoilt = {name: {**changes, "spoilt": 1} for name, changes in SPOILT.items()}
+    run_workers(2, folder / "two", {**SPREAD, **continued, **spoilt}, config)
     whole = {"zero_stage": 0}
     run_workers(1, folder / "one", {"first": whole, "second": {**whole, "start": "one/first"}}, config)
     return folder
@@ -50,4 +54,18 @@ def test_two_workers_make_the_updates_of_one(runs: Path, name: str, reference: s
     assert len(records) == UPDATES
     assert state.keys() == expected.keys()
     for key, value in state.items():
+        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_no_rank_makes_a_step_on_a_gradient_that_is_no_number(runs: Path, name: str):
+    (first, second), state = read(runs / "two" / name)
+    (_, undisturbed), _ = read(runs / "one" / "first")
+    _, expected = read(runs / "two" / "spoilt, stage 0")
+
+    assert not math.isfinite(first["gradient_norm"])
+    assert math.isfinite(second["gradient_norm"])
+    assert second["loss"] != pytest.approx(undisturbed["loss"], abs=1e-5)  # the first step was not made
+    for key, value in state.items():
+        assert value.isfinite().all()
         torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
