@@ -54,6 +54,18 @@ class FlamingoBatch:
                 " least one medium; a batch without images carries a dummy that no token points to"
             )
 
+        if self.input_ids.device.type == "cpu":
+            self.check_values()
+
+    def check_values(self) -> None:
+        """Raise ValueError on media without frames and on tokens that see media which are not there."""
+        empty = (~self.frame_mask.any(dim=1)).nonzero().flatten().tolist()
+        if empty:
+            raise ValueError(f"medium {empty[0]} has no frames; frame_mask must hold one at least")
+        highest = int(self.media_index.max())
+        if highest >= len(self.pixels):
+            raise ValueError(f"media_index points to medium {highest}, and there are {len(self.pixels)}")
+
     def expect(self, name: str, shape: torch.Size) -> None:
         """Raise ValueError where the tensor has another shape than its neighbour."""
         actual = getattr(self, name).shape

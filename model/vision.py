@@ -4,7 +4,7 @@ import inspect
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
+from transformers import AutoModel, PretrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
 Colour = tuple[float, float, float]
@@ -61,13 +61,14 @@ class VisionEncoder(nn.Module):
 def load_vision_encoder(source: str, *, class_token: bool = True) -> VisionEncoder:
     """Load the backbone and its normalisation from a local folder or a hub id, in float32.
 
-    Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept. Raises ValueError where the
+    Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept; timm's models (NFNet) need timm, and
+    torchvision for it. Raises ValueError where the
     source cannot be loaded or is not a vision backbone, and says what it lacks.
     """
     try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(source)
+        settings = preprocessing(source)
         model, report = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise ValueError(f"vision is {source!r}, which cannot be loaded as a vision encoder: {error}") from error
     backbone = getattr(model, "vision_model", model)
     if "pixel_values" not in inspect.signature(backbone.forward).parameters:
@@ -84,6 +85,15 @@ def load_vision_encoder(source: str, *, class_token: bool = True) -> VisionEncod
     weights = model.state_dict()
     settle_missing(encoder, {name: weights[name] for name in sorted(report["missing_keys"])}, source)
     return encoder
+
+
+def preprocessing(source: str) -> dict[str, object]:
+    """The size, mean and deviation that the source's preprocessor, or the config of a timm model, names."""
+    config, _ = PretrainedConfig.get_config_dict(source)
+    of_timm = config.get("pretrained_cfg")
+    if of_timm is None:
+        return ImageProcessingMixin.get_image_processor_dict(source)[0]
+    return {"size": of_timm["input_size"][-1], "image_mean": of_timm["mean"], "image_std": of_timm["std"]}
 
 
 def settle_missing(encoder: VisionEncoder, missing: dict[str, Tensor], source: str) -> None:

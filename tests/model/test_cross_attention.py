@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.arrangement import arrange
@@ -48,6 +48,7 @@ def paper_block(w, y, x):
     return y + np.tanh(w["feed_forward_gate"]) * (hidden @ w["feed_forward.contract.weight"].T)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(-1, 3), min_size=5, max_size=5), min_size=1, max_size=3))
 def test_equals_the_papers_pseudo_code_whatever_sees_whatever(media_index):
     block = make(gate=0.5)
@@ -63,6 +64,7 @@ def test_equals_the_papers_pseudo_code_whatever_sees_whatever(media_index):
             np.testing.assert_allclose(ours[row, column], expected, rtol=1e-10, atol=1e-10)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=30))
 def test_every_seeing_token_has_a_place_in_its_mediums_row(media_index):
     grid = arrange(torch.tensor([media_index]), 5)

@@ -199,3 +199,81 @@ def test_tensors_that_do_not_fit_each_other_are_refused(build):
 def test_configs_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is"):
         FlamingoConfig(**{"vision": "v", "language": "l", field: value})
+
+
+@pytest.mark.parametrize(
+    "ablation",
+    [
+        {"cross_attention_gates": False},
+        {"cross_attention": "vanilla"},
+        {"cross_attention": "grafting"},
+        {"cross_attention_first": 1, "cross_attention_every": 3},
+        {"cross_attention_media": "all"},
+        {"cross_attention_norm_media": False, "resampler_final_norm": True, "activation": "gelu", "time_embeddings": 0},
+        {"resampler": "mlp"},
+        {"resampler": "transformer"},
+        {"language_frozen": False},
+        {"vision_class_token": False},
+    ],
+    ids=str,
+)
+def test_every_ablation_trains_sees_its_images_and_generates(build, ablation):
+    flamingo = build(**ablation, gates=0.5)
+    batch = interleaved(flamingo)
+    flamingo(batch, loss=True).backward()
+    assert all(p.grad is not None for p in flamingo.trained_parameters())
+    assert all(p.grad is None for p in flamingo.parameters() if not p.requires_grad)
+    with torch.no_grad():
+        before, after = flamingo(batch), flamingo(with_another_image(batch, 0))
+    assert not torch.equal(before[0, 2:], after[0, 2:])
+    assert torch.equal(before[0, :2], after[0, :2])
+    reading = flamingo.read(replace(batch, attention_mask=torch.ones_like(batch.attention_mask)))
+    assert len(flamingo.generate(reading, max_new_tokens=2)) == 2
+
+
+def test_all_previous_images_of_a_document_are_seen_and_none_of_another(build):
+    flamingo = build(cross_attention_media="all", cross_attention_first=2, gates=0.5)
+    batch = interleaved(flamingo)
+    outputs = []
+    flamingo.language.layers()[2].block.register_forward_hook(lambda module, args, out: outputs.append(out))
+    with torch.no_grad():
+        flamingo(batch)
+        for row, document, first, last in [(0, 0, 2, 9), (1, 0, 5, 9), (2, 1, 3, 7)]:
+            flamingo(with_another_image(batch, row))
+            expected = torch.zeros(2, 9, dtype=torch.bool)
+            expected[document, first:last] = True
+            assert torch.equal((outputs[0] != outputs[-1]).any(dim=-1), expected)
+
+
+def test_grafted_layers_are_new_trained_and_on_top_of_frozen_ones(build):
+    flamingo = build(cross_attention="grafting", cross_attention_every=2)
+    layers = flamingo.language.layers()
+    assert [layer.block is not None for layer in layers] == [False, False, False, True, True]
+    assert [all(p.requires_grad for p in layer.layer.parameters()) for layer in layers] == [False] * 3 + [True] * 2
+    weights = [layer.layer.self_attn.q_proj.weight for layer in layers[2:]]
+    assert not torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[1], weights[2])
+
+
+def test_texts_longer_than_the_language_models_positions_are_refused(build):
+    flamingo = build()
+    flamingo.language.positions = 8
+    with pytest.raises(ValueError, match=r"a text has 9 tokens, .* has positions for 8"):
+        flamingo(interleaved(flamingo))
+
+
+def test_a_medium_without_frames_is_refused(build):
+    batch = interleaved(build())
+    with pytest.raises(ValueError, match="medium 1 has no frames"):
+        replace(batch, frame_mask=torch.tensor([[True, False], [False, False], [True, True]]))
+
+
+def test_tokens_that_see_media_which_are_not_there_are_refused(build):
+    batch = interleaved(build())
+    with pytest.raises(ValueError, match="media_index points to medium 3, and there are 3"):
+        replace(batch, media_index=batch.media_index.clamp(max=2) + (batch.media_index == 2).long())
+
+
+def test_blocks_beyond_the_language_models_layers_are_refused(build):
+    with pytest.raises(ValueError, match="cross_attention_first is beyond the 3 layers"):
+        build(cross_attention_first=3)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from model.image import fit, open_image
-from model.vision import load_vision_encoder
+from model.vision import load_vision_encoder, preprocessing
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,22 @@ def test_a_folder_without_a_preprocessor_is_refused(backbone, tmp_path):
     (tmp_path / "v" / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match="cannot be loaded as a vision encoder"):
         load_vision_encoder(str(tmp_path / "v"))
+
+
+def test_timms_models_say_their_size_and_colours_in_their_config(tmp_path):
+    of_timm = {"input_size": [3, 448, 576], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "dm_nfnet_f6", "pretrained_cfg": of_timm}))
+    settings = preprocessing(str(tmp_path))
+    assert settings == {"size": 576, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+    with pytest.raises(ValueError, match="cannot be loaded as a vision encoder"):
+        load_vision_encoder(str(tmp_path))
+
+
+def test_a_class_token_can_be_left_out(backbone):
+    pixels = torch.randint(0, 256, (1, 1, 3, 16, 16), dtype=torch.uint8)
+    whole = load_vision_encoder(backbone("clip"))(pixels)
+    patches = load_vision_encoder(backbone("clip"), class_token=False)(pixels)
+    assert torch.equal(patches, whole[:, :, 1:])
 
 
 def test_weights_that_the_features_need_must_be_there(backbone, tmp_path):

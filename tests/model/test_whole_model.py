@@ -11,7 +11,7 @@ from model.arrangement import arrange_all
 from model.batch import IGNORED, FlamingoBatch
 from model.flamingo import Flamingo
 from model.layers import Checkpointing
-from model.loss import token_loss
+from model.loss import CHUNK, token_loss
 
 
 def document(flamingo: Flamingo, *, rows: int = 1) -> FlamingoBatch:
@@ -158,7 +158,7 @@ def test_gathering_by_phi_equals_masked_attention_over_all_images(build, family,
 
 @pytest.mark.parametrize("family", LANGUAGE_MODELS)
 def test_the_loss_in_chunks_is_that_of_the_logits_with_the_same_gradients(build, family, monkeypatch):
-    monkeypatch.setattr("model.loss.CHUNK", 4)
+    monkeypatch.setitem(CHUNK, "cpu", 4)
     flamingo = build(family, gates=0.5).double()
     batch = document(flamingo, rows=2)
     trained = flamingo.trained_parameters()
