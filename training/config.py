@@ -102,6 +102,9 @@ class TrainingConfig:
     micro_batch: int = 0
     """Most samples that a worker takes through the model at once, which bounds its memory; 0 takes its whole part of
     a dataset's batch. Changes no update."""
+    checkpoint_activations: Literal["none", "adapters", "all"] = "none"
+    """Of which layers only the inputs are kept for the backward, which computes the rest anew: none, the adapters, or
+    the frozen layers too."""
     decoders: int = 2
     """Processes of each worker that read and decode its samples; 0 does it in the worker itself."""
     prefetch: int = 1

@@ -143,9 +143,11 @@ def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
     """New adapters drawn from the run's seed, or the checkpoint's. Raises InputError if a backbone is unfit."""
     torch.manual_seed(config.seed)
     try:
-        return Flamingo.from_pretrained(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
+        model = Flamingo.from_pretrained(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
     except ValueError as error:
         raise InputError(str(error)) from error
+    model.checkpoint_activations(config.checkpoint_activations)
+    return model
 
 
 def advance(progress: Progress, config: TrainingConfig) -> Progress:

@@ -23,7 +23,7 @@ SUMMARY = "summary.json"
 FREE_TO_CHANGE = (
     *("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters"),
     *("decoders", "prefetch", "skip_bad_shards", "log_samples", "zero_stage", "offload", "micro_batch"),
-    *("keep_checkpoints", "checkpoint_failure", "failures", "max_skipped", "stuck_seconds"),
+    *("keep_checkpoints", "checkpoint_failure", "failures", "max_skipped", "stuck_seconds", "checkpoint_activations"),
 )
 """Settings that a run may be continued with other values of: no update depends on them, nor on `updates` unless the
 learning rate falls towards the last."""

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.log import read_log_from
+from training.log import LOG, read_log_from
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the log."""
@@ -33,13 +33,28 @@ def follow(folder: Path, *, start: int, stop: int) -> Generator[None]:
 
 
 def _new_records(folder: Path, ended: threading.Event) -> Iterator[dict[str, Any]]:
-    """The records that are added to the log until the event is set, the last ones too."""
-    _, offset = read_log_from(folder, 0)
+    """The records that are added to the log until the event is set, the last ones too; of each update the first.
+
+    Workers that are started again write the log anew up to their checkpoint, and then make updates once more.
+    """
+    records, offset = read_log_from(folder, 0)
+    shown, file = (records[-1]["update"] if records else 0), _identity(folder)
     last_look = False
     while not last_look:
         last_look = ended.wait(LOOK_EVERY)
+        if (found := _identity(folder)) != file:
+            offset, file = 0, found
         records, offset = read_log_from(folder, offset)
-        yield from records
+        for record in records:
+            if record["update"] > shown:
+                shown = record["update"]
+                yield record
+
+
+def _identity(folder: Path) -> int:
+    """Another number for each file that takes the log's place; 0 for none."""
+    path = folder / LOG
+    return path.stat().st_ino if path.exists() else 0
 
 
 def _draw_bar(console: Console, records: Iterator[dict[str, Any]], start: int, stop: int) -> None:

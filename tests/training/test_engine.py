@@ -16,6 +16,8 @@ SPREAD = {
     "stage 3, one by one": {"micro_batch": 1},
     "stage 2, two by two": {"zero_stage": 2, "micro_batch": 2},
     "stage 3, offloaded": {"offload": True},
+    "stage 3, adapters anew": {"checkpoint_activations": "adapters"},
+    "stage 3, all anew": {"checkpoint_activations": "all"},
 }
 CONTINUED = {"from 3 to 2": {"zero_stage": 2}, "from 3 to 3": {}, "from 3 to 0": {"zero_stage": 0}}
 
