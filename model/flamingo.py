@@ -85,8 +85,6 @@ class Flamingo(nn.Module):
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""
         write_adapters(Path(folder), self.config, self.fingerprints, self.adapter_state_dict())
 
-    from_adapters, save_adapters = from_pretrained, save_pretrained  # names that training/ has until its next commit
-
     def see(self, batch: FlamingoBatch, *, vision_calls: int = 1) -> Tensor:
         """The visual tokens of the batch's media: float[media, latents, resampler width]."""
         features = self.vision(batch.pixels, batch.frame_mask, calls=vision_calls)
