@@ -72,11 +72,11 @@ def run(config: CurateConfig) -> None:
     config = replace(config, scoring=pinned(config.scoring))
     places = [resolve("input", uri) for uri in config.inputs]
     inputs = [Dataset(location=place, manifest=read_manifest(place)) for place in places]
-    resources = open_resources(config.text)
+    shards, resources = shards_of(inputs), open_resources(config.text)
     kept = without(config, *NOT_IN_DOCUMENTS) | {"inputs": [dataset.manifest.sha256 for dataset in inputs]}
     check_owner(resolve("output", config.output), JOB, kept)
     output = open_output(config.output, JOB, kept)
-    chunks = name_chunks(shards_of(inputs))
+    chunks = name_chunks(shards)
     workplace = Workplace(inputs=tuple(places), output=output.location)
     documents = sum(dataset.manifest.documents for dataset in inputs)
     commits = run_chunks(output, chunks, lambda: prepare(workplace, config, resources, chunks, documents))
@@ -117,8 +117,14 @@ def prepare(
 def shards_of(inputs: Sequence[Dataset]) -> list[list[str | int]]:
     """A chunk's items for each shard: its dataset's place in the list, its name and its sha256.
 
-    Raises InputError if no dataset holds a shard.
+    Raises InputError if no dataset holds a shard, or one names the files of another tool.
     """
+    for dataset in inputs:
+        if foreign := dataset.manifest.foreign:
+            raise InputError(
+                f"input {dataset.location} names the files of a set of kind {foreign['kind']} where they lie; it can "
+                "be trained on but not curated: gather that set with pipeline.pairs or pipeline.interleaved first"
+            )
     shards = [
         [place, shard.name, shard.sha256] for place, dataset in enumerate(inputs) for shard in dataset.manifest.shards
     ]

@@ -19,6 +19,7 @@ from pipeline.ledger import LEDGER, ledger_of, read_ledger
 from pipeline.network import STORE
 from pipeline.retry import places_to_retry
 from pipeline.tasks import run_tasks
+from shards.claim import claim
 from shards.location import Location
 from shards.manifest import MANIFEST, Commit, Manifest, merge, read_commits, read_manifest, write_manifest
 
@@ -60,13 +61,15 @@ def check_owner(location: Location, job: str, config: dict[str, Any]) -> None:
 def open_output(uri: str, job: str, config: dict[str, Any]) -> Output:
     """Joins Ray and claims the folder `uri` for `job` with `config`, the settings on which its documents depend.
 
-    Raises InputError if the folder belongs to another job, or not every node of the cluster sees it.
+    Raises InputError if the folder belongs to another job, or not every node of the cluster sees it, and DatasetError
+    if another process writes to it.
     """
     location = resolve("output", uri)
     check_owner(location, job, config)
     connect()
     if location.is_local:
         location.filesystem.create_dir(location.path, recursive=True)
+    claim(location)
     check_shared("output", location)
     if not (location / OWNER).exists():
         # Not sorted: rules stand in the order in which they are applied.

@@ -2,14 +2,13 @@
 
 import fcntl
 import os
-import socket
 from pathlib import Path
 
 from shards.errors import DatasetError
 from shards.location import Location
 
 WRITER = ".writer"
-"""The file that is locked; it says who writes."""
+"""The file that is locked; it stays empty, so that a second run changes nothing."""
 
 
 def claim(folder: Location) -> None:
@@ -26,10 +25,7 @@ def claim(folder: Location) -> None:
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = os.read(descriptor, 1000).decode(errors="replace") or "another process"
         os.close(descriptor)
         raise DatasetError(
-            f"{folder} is being written by {holder}; wait until it ends, or give another folder"
+            f"{folder} is being written by another process; wait until it ends, or give another folder"
         ) from None
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)

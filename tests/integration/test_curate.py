@@ -99,6 +99,14 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_set_of_another_tool_is_refused_before_its_output_is_claimed(tmp_path, capsys):
+    manifest = merge("shards.adopt", {}, [], {"kind": "img2dataset", "folder": "/somewhere", "images": ""})
+    write_manifest(locate(str(tmp_path / "adopted")), manifest)
+    assert curate.main(["--input", str(tmp_path / "adopted"), "--output", str(tmp_path / "out")]) == 2
+    assert "names the files of a set of kind img2dataset where they lie" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Two shards of pages, of which some leave for each kind of reason."""

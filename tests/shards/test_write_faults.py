@@ -3,7 +3,6 @@
 import copy
 import errno
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from shard_pages import page
 
+from pipeline import pairs
 from shards.claim import claim
 from shards.dataset import open_dataset
 from shards.errors import DatasetError, NoRoomError
@@ -106,13 +106,22 @@ def written_elsewhere(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_is_refused_while_the_first_lives(tmp_path):
-    with written_elsewhere(tmp_path) as holder:
-        sentence = rf"{tmp_path} is being written by process {holder.pid} on .*; wait until it ends"
+    with written_elsewhere(tmp_path):
+        sentence = f"{tmp_path} is being written by another process; wait until it ends"
         with pytest.raises(DatasetError, match=sentence):
             claim(locate(str(tmp_path)))
     claim(locate(str(tmp_path)))  # that one was killed
     claim(locate(str(tmp_path)))  # its own claim is no obstacle
-    assert f"process {os.getpid()} on " in (tmp_path / ".writer").read_text()
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_no_job_writes_where_another_does(tmp_path, capsys):
+    (tmp_path / "list.txt").write_text("http://127.0.0.1:9/a.png\n")
+    command = ["--input", str(tmp_path / "list.txt"), "--output", str(tmp_path / "out")]
+    with written_elsewhere(tmp_path / "out"):
+        assert pairs.main(command) == 2
+    assert f"error: {tmp_path / 'out'} is being written by another process; wait" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_nothing_is_removed_while_another_writes(make_dataset, tmp_path):
@@ -121,6 +130,6 @@ def test_nothing_is_removed_while_another_writes(make_dataset, tmp_path):
     with written_elsewhere(tmp_path / "set"):
         command = [sys.executable, "-m", "shards.remove", str(tmp_path / "set"), "--urls", str(tmp_path / "urls.txt")]
         refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-        assert (refused.returncode, "is being written by process" in refused.stderr) == (2, True)
+        assert (refused.returncode, "is being written by another process" in refused.stderr) == (2, True)
     assert json.loads((tmp_path / "set" / "manifest.json").read_text())["removals"] == []
     assert len(list(open_dataset(str(tmp_path / "set")).documents())) == 1
