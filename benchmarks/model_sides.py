@@ -76,16 +76,13 @@ def our_batch(flamingo: Flamingo) -> FlamingoBatch:
 def our_step(precision: str, *, masked: bool) -> tuple[Step, int]:
     """A training step of this model, and its trained parameters outside the tables of new tokens.
 
-    In bf16 frozen weights are bf16 and trained ones fp32. In fp32 resampler and blocks are computed anew in the
-    backward. `masked` attends to all images of a row by a mask.
+    In bf16 frozen weights are bf16 and trained ones fp32. `masked` attends to all images of a row by a mask.
     """
     flamingo = our_model().train()
     if masked:
         setattr(flamingo, "arrange", lambda batch: arrange_all(batch.media_index, None, last_alone=True))  # noqa: B010
     if precision == "bf16":
         flamingo.freeze_in(torch.bfloat16)
-    else:
-        flamingo.checkpoint_activations("adapters")
     optimizer = torch.optim.AdamW(flamingo.trained_parameters(), lr=LEARNING_RATE, fused=True)
     batch = our_batch(flamingo)
     count = int((batch.targets != -100).sum())
