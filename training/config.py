@@ -1,5 +1,6 @@
 """What a run is: model, mixture of datasets, optimiser, and when to save. The paper's values by default."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -142,7 +143,7 @@ class TrainingConfig:
             raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
         if self.zero_stage == 0 and (self.offload or self.precision != "fp32"):
             raise ValueError("zero_stage is 0, which is for fp32 without offload; choose 2 or 3 with these")
-        if self.clip <= 0:
+        if not self.clip > 0:  # also NaN
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is {self.limit}; it must be at least 1")
@@ -157,5 +158,7 @@ class TrainingConfig:
 def _at_least(config: DatasetConfig | TrainingConfig, least: int, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}; it must be a finite number")
         if value < least:
             raise ValueError(f"{name} is {value}; it must be at least {least}")

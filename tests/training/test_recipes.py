@@ -46,6 +46,7 @@ def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
         ({"datasets": {}}, "datasets is empty; it must name at least 1 dataset"),
         ({"updates": 0}, "updates is 0; it must be at least 1"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf; it must be a finite number"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be at least 0"),
         ({"clip": 0.0}, "clip is 0.0; it must be greater than 0"),
         ({"limit": 0}, "limit is 0; it must be at least 1"),
@@ -64,6 +65,7 @@ def test_wrong_values_are_refused(changes, sentence):
     [
         ({"uri": ""}, "uri is empty"),
         ({"weight": -1.0}, "weight is -1.0; it must be at least 0"),
+        ({"weight": float("nan")}, "weight is nan; it must be a finite number"),
         ({"batch": 0}, "batch is 0; it must be at least 1"),
         ({"max_text": 1}, "max_text is 1; it must be at least 2"),
         ({"next_image_chance": 1.5}, "next_image_chance is 1.5; it must lie between 0 and 1"),
