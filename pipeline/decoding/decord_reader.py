@@ -41,7 +41,11 @@ def open_decord(file: IO[bytes], container: InputContainer, stream: av.VideoStre
 
 
 class DecordReader:
-    """A Reader whose items are indices of frames."""
+    """A Reader whose items are indices of frames.
+
+    decord decodes ahead in a thread of its own. When that comes to damage, frames in front of it that were not fetched
+    yet are lost: of a damaged file a busy machine may give fewer frames than an idle one.
+    """
 
     def __init__(self, video: Any, times: list[tuple[float, float]], stream: av.VideoStream, short_side: int) -> None:
         self.broken = ""

@@ -67,5 +67,8 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
 
 
 def _spoil(config: TrainingConfig) -> TrainingConfig:
+    """The config with a weight that it would refuse, so that the loss of one dataset is no number."""
     *others, (name, dataset) = config.datasets.items()
-    return dataclasses.replace(config, datasets={**dict(others), name: dataclasses.replace(dataset, weight=math.nan)})
+    spoilt = dataclasses.replace(dataset)
+    object.__setattr__(spoilt, "weight", math.nan)
+    return dataclasses.replace(config, datasets={**dict(others), name: spoilt})
