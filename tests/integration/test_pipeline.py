@@ -199,7 +199,7 @@ def test_the_output_of_another_job_is_refused(site, photograph, tmp_path, capsys
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / ".job.json.0123.partial").write_text("{")
     assert pairs.main([*argv, "--output", str(tmp_path / "begun")]) == 0
-    assert not list((tmp_path / "begun").glob(".*"))
+    assert [path.name for path in (tmp_path / "begun").glob(".*")] == [".writer"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
     assert pairs.main([*argv, "--output", str(tmp_path / "mine")]) == 2
