@@ -15,6 +15,7 @@ from shards.document import Document, Frame, Media, Text, document_key
 from shards.location import locate
 from shards.manifest import merge, write_manifest
 
+pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker, a driver and an actor in every run
 SHARDS = 12
 
 
@@ -66,9 +67,7 @@ STEPS: dict[str, Callable[[Path], bool]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param(step, marks=[] if step == "comparing" else pytest.mark.slow) for step in STEPS]
-)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_killed_driver_is_run_again_and_ends_with_the_same_bytes(step, dataset, undisturbed, tmp_path):
     output = tmp_path / "out"
     job = start(command(dataset, output))

@@ -8,6 +8,7 @@ from jobs_to_kill import ROOT, command, documents, finish, start
 
 from shards.dataset import open_dataset
 
+pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker, a driver and an actor in every run
 POISON = "POISON-5f1c"
 HOOK = f"""
 import os, signal
@@ -59,7 +60,6 @@ def test_what_kills_its_reader_is_quarantined(site, material, poisoned, tmp_path
     assert not (tmp_path / "out" / "attempts").exists()
 
 
-@pytest.mark.slow
 def test_a_pair_that_kills_its_reader_is_quarantined(site, material, poisoned, tmp_path):
     photograph = (material / "sites" / "based-cooking" / "pix" / "pan-pizza.webp").read_bytes()
     for n in range(6):
