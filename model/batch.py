@@ -81,6 +81,8 @@ class FlamingoBatch:
         return targets.masked_fill(self.document[:, 1:] != self.document[:, :-1], IGNORED)
 
     def to(self, device: torch.device | str) -> "FlamingoBatch":
-        """The same batch on another device."""
+        """The same batch on another device; from pinned memory the copies do not hold the caller up."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items() if value is not None})
+        return replace(
+            self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items() if value is not None}
+        )
