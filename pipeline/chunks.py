@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pipeline.ledger import Entry, Outcome, count, ledger_of, open_ledger, read_ledger
-from pipeline.retry import documents_of, merge_outcomes, places_to_retry
+from pipeline.retry import documents_of, merge_outcomes, places_to_retry, withhold
 from shards.chunk import Tally, write_chunk
 from shards.document import Document
 from shards.location import Location
 from shards.manifest import Commit, read_commit
+from shards.remove import REMOVED, taken_out
 
 ATTEMPTS = "attempts"
 """The folder of an output in which the marks of tasks at work lie."""
@@ -98,7 +99,10 @@ def _without_repeats(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
 def _outcomes_again(output: Location, chunk: Chunk, work: Work, before: Commit, tally: Tally) -> Iterator[Outcome]:
     records = list(read_ledger(output, before))
     fresh = work(replace(chunk, places=places_to_retry(records)), tally)
-    return merge_outcomes(records, documents_of(output, before), fresh)
+    for reason in REMOVED:
+        if number := before.drops.get(reason, 0):
+            tally.drop(reason, number)
+    return merge_outcomes(records, documents_of(output, before), withhold(fresh, taken_out(output, before.removals)))
 
 
 def _hash(items: tuple[Any, ...]) -> str:

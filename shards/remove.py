@@ -26,6 +26,8 @@ from shards.schema import parse_object
 from shards.shard import ShardRecord, read_shard, write_shard
 
 REMOVALS = "removals"
+REMOVED = ("document_removed", "medium_removed")
+"""What commits and manifest call the documents, and the media of documents that stay, that went."""
 Named = TypeVar("Named", Commit, Manifest)
 """What names shards."""
 
@@ -78,6 +80,25 @@ class Addresses:
     def name(self, url: str) -> bool:
         address = comparable(url)
         return bool(url) and (address in self.exact or address.startswith(self.prefixes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOut:
+    """What earlier calls took out, in the form that `comparable` gives addresses."""
+
+    documents: frozenset[str]
+    """Sources of documents that were named."""
+    media: frozenset[str]
+    """Addresses of media that were named."""
+
+
+def taken_out(folder: Location, names: Sequence[str]) -> TakenOut:
+    """What the records `names` of the dataset in `folder` say. Raises DatasetError if one cannot be understood."""
+    removed = [one for name in names for one in _read(folder, name).removed]
+    return TakenOut(
+        documents=frozenset(comparable(one.source) for one in removed if one.reason == "document_named"),
+        media=frozenset(comparable(one.url) for one in removed if one.url),
+    )
 
 
 def comparable(url: str) -> str:
@@ -196,7 +217,7 @@ def _replaced(one: Named, record: Removal) -> Named:
     documents = sum(replacement.documents for replacement in mine.values())
     media = sum(replacement.media for replacement in mine.values())
     drops = dict(one.drops)
-    for reason, number in (("document_removed", documents), ("medium_removed", media)):
+    for reason, number in zip(REMOVED, (documents, media), strict=True):
         if number:
             drops[reason] = drops.get(reason, 0) + number
     return replace(

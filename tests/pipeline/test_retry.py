@@ -6,12 +6,13 @@ import pytest
 
 from pipeline.chunks import Chunk, do_chunk
 from pipeline.ledger import Entry, Outcome, Record, count, ledger_of, read_ledger, write_ledger
-from pipeline.retry import merge_outcomes, places_to_retry
+from pipeline.retry import documents_of, merge_outcomes, places_to_retry
 from shards.chunk import Tally
 from shards.document import Document, Frame, Media
 from shards.errors import DatasetError
 from shards.location import locate
-from shards.manifest import Commit, read_commits
+from shards.manifest import Commit, merge, read_commits, write_manifest
+from shards.remove import parse_addresses, remove
 
 FRAME = Frame(data=b"jpeg", format="jpg", width=80, height=70)
 
@@ -101,3 +102,48 @@ def test_a_document_that_comes_again_has_a_row_that_says_so(tmp_path):
     assert commit.drops == {"document_repeated": 1}
     last = list(read_ledger(location, commit))[1].entries[-1]
     assert (last.kind, last.reason, last.other) == ("document", "repeated", "k")
+
+
+def test_what_was_taken_out_does_not_come_back(tmp_path):
+    folder = locate(str(tmp_path))
+
+    def page(name: str, *images: str) -> Document:
+        media = tuple(Media(kind="image", frames=(FRAME,), url=f"http://x.org/{image}.jpg") for image in images)
+        return Document(key=name, source=f"http://x.org/{name}", blocks=media)
+
+    def work(chunk: Chunk, tally: Tally) -> Iterator[Outcome]:
+        outcomes = [
+            Outcome(record=record("a", "", "timeout", key="a"), document=page("a", "face", "tree")),
+            Outcome(record=record("b", "", "timeout", key="b"), document=page("b", "house")),
+            Outcome(record=record("c", "", key="c"), document=page("c", "boat")),
+            Outcome(record=record("d", "timeout", key="d"), document=page("d", "face")),
+        ]
+        yield from chunk.asked(outcomes)
+
+    chunk = Chunk(id="00", items=("a", "b", "c", "d"))
+    do_chunk(folder, chunk, work, False)
+    write_manifest(folder, merge("test", {}, read_commits(folder)))
+    named = parse_addresses(["http://x.org/face.jpg", "http://x.org/b"])
+    assert remove(folder, named) is not None
+    do_chunk(folder, chunk, work, True)
+    (commit,) = read_commits(folder)
+    left = [(each.key, [media.url for media in each.media]) for each in documents_of(folder, commit)]
+    assert left == [("a", ["http://x.org/tree.jpg"]), ("c", ["http://x.org/boat.jpg"])]
+    assert (commit.generation, commit.removals) == (1, ("000001.json",))
+    assert {reason: commit.drops[reason] for reason in ("document_removed", "medium_removed")} == {
+        "document_removed": 2,
+        "medium_removed": 1,
+    }
+    assert (commit.drops["document_withheld"], commit.drops["image_withheld"]) == (2, 2)
+
+
+@pytest.mark.parametrize("gone", [{"one"}, {"two"}, {"one", "three"}, {"one", "two", "three"}, {"last"}])
+def test_of_several_documents_some_may_have_been_taken_out(gone):
+    several = record("film", "", key="one")
+    several.entries += [Entry(kind="document", address=f"film#{number}") for number in range(3)]
+    before = [record("early", "", key="early"), several, record("late", "timeout"), record("last", "", key="last")]
+    held = [document(name) for name in ("early", "one", "two", "three", "last") if name not in gone]
+    late = Outcome(record=record("late", "", key="late"), document=document("late"))
+    merged = list(merge_outcomes(before, iter(held), iter([late])))
+    found = [each.key for outcome in merged for each in (outcome.document, *outcome.more) if each]
+    assert found == [name for name in ("early", "one", "two", "three", "late", "last") if name not in gone]
