@@ -38,6 +38,8 @@ class LanguageModel(nn.Module):
         self.hands_media_down = self.parts_documents = True
         self.finish: Callable[[Tensor], Tensor] | None = None
         """What the LM makes of its head's logits; None where that is not known."""
+        self.z_loss = 0.0
+        """See `model.loss.summed_loss`."""
         self.give_new_tokens()
         self.train(False)
 
@@ -126,10 +128,10 @@ class LanguageModel(nn.Module):
         inputs = self.inputs(input_ids, attention_mask, None, document)
         if self.finish is None:
             logits = self.call(self.lm, inputs, media).logits
-            return token_loss(logits, targets)[0]
+            return token_loss(logits, targets, self.z_loss)[0]
         hidden = self.call(self.lm.base_model, inputs, media).last_hidden_state[:, :-1]
         scored = targets != IGNORED
-        return self.head()(hidden[scored], targets[scored], self.finish)
+        return self.head()(hidden[scored], targets[scored], self.finish, self.z_loss)
 
     def inputs(
         self, input_ids: Tensor, attention_mask: Tensor, cache: Cache | None, document: Tensor | None

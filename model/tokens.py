@@ -48,18 +48,22 @@ class HeadWithNewTokens(nn.Module):
         self.added_columns = max(0, max(new_ids) + 1 - rows)
 
     def forward(
-        self, hidden: Tensor, targets: Tensor | None = None, finish: Callable[[Tensor], Tensor] | None = None
+        self,
+        hidden: Tensor,
+        targets: Tensor | None = None,
+        finish: Callable[[Tensor], Tensor] | None = None,
+        z_loss: float = 0.0,
     ) -> Tensor:
         """float[..., width] to logits float[..., max(frozen rows, highest new id + 1)].
 
         With targets int64[n], for hidden float[n, width], to the sum of -log p(target) instead; `finish` is what
-        the language model makes of its head's logits.
+        the language model makes of its head's logits, and `z_loss` that of `summed_loss`.
         """
         if targets is None:
             return self.logits(hidden)
         trained = [matrix for matrix in (self.new, self.weight, self.bias) if matrix is not None]
         score = self.logits if finish is None else lambda chunk: finish(self.logits(chunk))
-        return chunked_loss(hidden, targets, score, trained)
+        return chunked_loss(hidden, targets, score, trained, z_loss)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., vocabulary]."""

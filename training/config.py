@@ -10,6 +10,16 @@ from training.data.sampling import Kind, LossMask
 from training.schedule import Schedule, scale_at
 
 Precision = Literal["fp32", "bf16"]
+Objective = Literal["accumulated", "round_robin", "merged"]
+
+
+def _at_least(config: object, least: int, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}; it must be a finite number")
+        if value < least:
+            raise ValueError(f"{name} is {value}; it must be at least {least}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +71,22 @@ class DatasetConfig:
             raise ValueError(f"row_tokens is {self.row_tokens}; it must be 0, or at least max_text, {self.max_text}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasuresConfig:
+    """What is measured of some updates alone, because it costs time or memory. No update depends on it."""
+
+    # No slots: jsonargparse reads the fields of a default with vars().
+    controls_every: int = 100
+    """Updates between those whose losses are also taken with blank pictures, and with those of other samples: two more
+    forwards. 0 for none."""
+    gradients_every: int = 0
+    """Updates between those of which the log has each dataset's gradient norm, and the cosine between each two: a
+    worker's share of the gradients once more for each dataset, in memory. 0 for none."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, 0, "controls_every", "gradients_every")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """One training run: the adapters of one Flamingo on a mixture of datasets."""
@@ -70,7 +96,13 @@ class TrainingConfig:
     model: FlamingoConfig
     """The backbones, which stay frozen, and the shape of what is trained between them."""
     datasets: Mapping[str, DatasetConfig]
-    """The mixture by name; each update takes one batch of every dataset."""
+    """The mixture by name; each update takes one batch of every dataset, unless the objective is round_robin."""
+    objective: Objective = "accumulated"
+    """What an update goes down: the sum over datasets of weight * (mean loss over the tokens of its batch), which is
+    the paper's; that of one dataset, each in its turn (round_robin); or the mean over the tokens of all batches
+    together, each loss by its dataset's weight (merged)."""
+    z_loss: float = 0.0
+    """By which the squared logarithm of the softmax's normaliser counts in the gradient (PaLM: 1e-4); 0 for none."""
     updates: int = 500_000
     """Steps of the optimiser."""
     learning_rate: float = 1e-4
@@ -112,6 +144,8 @@ class TrainingConfig:
     """Updates whose batches each worker has ready ahead of the one it works on."""
     skip_bad_shards: int = 0
     """Shards of each dataset without which a worker goes on, if they are missing, cut, or changed."""
+    measures: MeasuresConfig = MeasuresConfig()
+    """What is measured now and then."""
     log_samples: bool = False
     """Write to OUTPUT/samples which documents each update was made of."""
     checkpoint_every: int = 1_000
@@ -136,13 +170,18 @@ class TrainingConfig:
         if not self.datasets:
             raise ValueError("datasets is empty; it must name at least 1 dataset")
         _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
-        _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed")
+        _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed", "z_loss")
         _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints", "failures", "max_skipped")
         _at_least(self, 1, "stuck_seconds")
         if not 0 <= self.learning_rate_floor <= 1:
             raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
         if self.zero_stage == 0 and (self.offload or self.precision != "fp32"):
             raise ValueError("zero_stage is 0, which is for fp32 without offload; choose 2 or 3 with these")
+        if self.measures.gradients_every and self.zero_stage == 2 and self.offload:
+            raise ValueError(
+                f"measures.gradients_every is {self.measures.gradients_every}, and with offload under zero_stage 2 the "
+                "gradients of datasets cannot be told apart; set it to 0, or choose zero_stage 3"
+            )
         if not self.clip > 0:  # also NaN
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
         if self.limit is not None and self.limit < 1:
@@ -153,12 +192,3 @@ class TrainingConfig:
         return self.learning_rate * scale_at(
             update, schedule=self.schedule, warmup=self.warmup, updates=self.updates, floor=self.learning_rate_floor
         )
-
-
-def _at_least(config: DatasetConfig | TrainingConfig, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not math.isfinite(value):
-            raise ValueError(f"{name} is {value}; it must be a finite number")
-        if value < least:
-            raise ValueError(f"{name} is {value}; it must be at least {least}")

@@ -1,7 +1,7 @@
 """A Flamingo on all workers, by DeepSpeed: they share optimiser and gradients (ZeRO stage 2), parameters too (3)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -48,6 +48,15 @@ class ShardedFlamingo:
         """
         scale = weight * dist.get_world_size() / max(1, tokens)
         self.engine.backward(loss_sum * scale, scale_wrt_gas=False)
+
+    def gradient(self) -> Tensor:
+        """float[any]: this rank's part of the gradient so far, zeros among it; the ranks' parts together are all of it.
+
+        Not under stage 2 with `offload`.
+        """
+        if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
+            return self.optimizer.grad_partitions_flat_buffer
+        return torch.cat([part.flatten() for part in _gradient_of_stage_2(self.optimizer)])
 
     def step(self, learning_rate: float) -> float:
         """Clips the gradients and makes one step of the optimiser; returns their norm before clipping.
@@ -125,6 +134,20 @@ def sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]
     total = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return total.tolist()
+
+
+def _gradient_of_stage_2(optimizer: DeepSpeedZeroOptimizer) -> Iterator[Tensor]:
+    """As DeepSpeed puts them together itself when it makes a step; in bf16 it holds them so from the start."""
+    for group, parameters in enumerate(optimizer.params_in_partition):
+        yield from optimizer.averaged_gradients.get(group) or optimizer.get_flat_partition(
+            parameters,
+            optimizer.first_offset[group],
+            optimizer.partition_size[group],
+            dtype=optimizer.gradient_accumulation_dtype,
+            device=parameters[0].device if parameters else "cpu",
+            param_group_idx=group,
+            return_tensor_list=True,
+        )
 
 
 def _restore_stage_3(optimizer: DeepSpeedZeroOptimizer_Stage3, wholes: Wholes, update: int) -> None:

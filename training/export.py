@@ -63,7 +63,10 @@ def describe(settings: Mapping[str, Any], checkpoint: Checkpoint, records: Seque
     ]
     names = list(settings["datasets"])
     shown = [records[len(records) * (point + 1) // POINTS - 1] for point in range(POINTS)] if records else []
-    losses = {one["update"]: [one["update"], *(f"{one['loss'][name]:.4f}" for name in names)] for one in shown}
+    losses = {
+        one["update"]: [one["update"], *(f"{one['loss'][name]:.4f}" if name in one["loss"] else "" for name in names)]
+        for one in shown
+    }
     optimiser = ["learning_rate", "schedule", "warmup", "weight_decay", "clip", "precision", "seed"]
     return "\n".join(
         [

@@ -23,11 +23,13 @@ from model.flamingo import Flamingo
 from training.agreement import Agreement
 from training.checkpoint import load_optimizer, save_checkpoint
 from training.config import TrainingConfig
-from training.data.mixture import LoadedBatch, Part, load_updates
+from training.controls import control_losses
+from training.data.mixture import LoadedBatch, Part, datasets_of_update, load_updates
 from training.data.pictures import Canvas
 from training.data.sample_log import SampleLog
 from training.data.vocabulary import vocabulary_of
 from training.engine import AnyFlamingo, shard
+from training.gradients import Gradients
 from training.health import Health
 from training.log import RunLog, trim_log
 from training.micro_batches import count_micro_batches
@@ -75,8 +77,14 @@ def make_updates(
         phases.enter("data", progress.update)
         batches = next(updates)
         phases.enter("agreement")
-        agreement.check(progress.update, planned_calls(progress, config))
-        measures = make_update(flamingo, batches, config, config.learning_rate_at(progress.update), phases)
+        agreement.check(progress.update, planned_calls(before, config))
+        phases.enter("controls")
+        due = progress.update % (config.measures.controls_every or math.inf) == 0
+        controls = control_losses(flamingo, batches, config) if due else {}
+        due = progress.update % (config.measures.gradients_every or math.inf) == 0
+        gradients = Gradients(flamingo) if due else None
+        rate = config.learning_rate_at(progress.update)
+        measures = {**make_update(flamingo, batches, config, rate, phases, gradients), **controls}
         told = health.judge(measures["loss"], measures["gradient_norm"])
         if health.skipped_in_a_row:
             progress = dataclasses.replace(progress, skipped=progress.skipped + 1)
@@ -103,9 +111,9 @@ def planned_calls(progress: Progress, config: TrainingConfig) -> dict[str, str]:
     """Which calls this rank is about to make of each dataset; they have to be those of all ranks."""
     world = dist.get_world_size()
     return {
-        name: f"{count_micro_batches(dataset.batch, world, config.micro_batch)} forwards and backwards of "
-        f"ZeRO stage {config.zero_stage} in {config.precision} up to sample {progress.given[name]}"
-        for name, dataset in config.datasets.items()
+        name: f"{count_micro_batches(config.datasets[name].batch, world, config.micro_batch)} forwards and backwards "
+        f"of ZeRO stage {config.zero_stage} in {config.precision} from sample {progress.given[name]} on"
+        for name in datasets_of_update(config, progress.given)
     }
 
 
@@ -146,12 +154,14 @@ def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
     except ValueError as error:
         raise InputError(str(error)) from error
     model.checkpoint_activations(config.checkpoint_activations)
+    model.language.z_loss = config.z_loss
     return model
 
 
 def advance(progress: Progress, config: TrainingConfig) -> Progress:
     """The progress after one more update."""
-    given = {name: progress.given[name] + dataset.batch for name, dataset in config.datasets.items()}
+    more = {name: config.datasets[name].batch for name in datasets_of_update(config, progress.given)}
+    given = {name: number + more.get(name, 0) for name, number in progress.given.items()}
     return dataclasses.replace(progress, update=progress.update + 1, given=given)
 
 
@@ -176,7 +186,7 @@ def describe(
     phases: Mapping[str, float],
 ) -> dict[str, Any]:
     """The log's record of one update that took `seconds`, of them in each phase what `phases` says."""
-    samples = sum(dataset.batch for dataset in config.datasets.values())
+    samples = sum(config.datasets[name].batch for name in measures["tokens"])
     return {
         "update": progress.update,
         **measures,

@@ -16,6 +16,11 @@ def count_micro_batches(batch: int, workers: int, micro_batch: int) -> int:
     return -(-share // micro_batch) if micro_batch else 1
 
 
+def count_targets(batch: FlamingoBatch) -> int:
+    """Tokens that the batch is trained on; the first of a text is never predicted."""
+    return int((batch.targets != IGNORED).sum())
+
+
 def split_batch(batch: FlamingoBatch, parts: int) -> list[FlamingoBatch]:
     """The rows of `batch` in order, dealt to `parts` batches as evenly as can be, each with the media that it sees.
 

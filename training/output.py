@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ FREE_TO_CHANGE = (
     *("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters"),
     *("decoders", "prefetch", "skip_bad_shards", "log_samples", "zero_stage", "offload", "micro_batch"),
     *("keep_checkpoints", "checkpoint_failure", "failures", "max_skipped", "stuck_seconds", "checkpoint_activations"),
+    "measures",
 )
 """Settings that a run may be continued with other values of: no update depends on them, nor on `updates` unless the
 learning rate falls towards the last."""
@@ -81,14 +83,14 @@ def write_summary(config: TrainingConfig) -> dict[str, Any]:
     """The run in a few numbers, from its log; also written to OUTPUT/summary.json."""
     output = Path(config.output)
     records = read_log(output)
-    first, last = records[0], records[-1]
+    last = records[-1]
     seconds = sum(record["seconds"] for record in records)
     summary = {
         "updates": last["update"],
         "samples": last["samples_given"],
-        "bad_samples": last["bad_samples"],
-        "loss_first": first["loss"],
-        "loss_last": last["loss"],
+        "bad_samples": latest(records, "bad_samples"),
+        "loss_first": latest(records[::-1], "loss"),
+        "loss_last": latest(records, "loss"),
         "seconds": seconds,
         "seconds_per_update": statistics.median(record["seconds"] for record in records),
         "samples_per_second": sum(last["samples_given"].values()) / seconds,
@@ -99,6 +101,11 @@ def write_summary(config: TrainingConfig) -> dict[str, Any]:
     }
     _write_json(output / SUMMARY, summary)
     return summary
+
+
+def latest(records: Sequence[Mapping[str, Any]], measure: str) -> dict[str, Any]:
+    """That measure of each dataset in the last of the records that has it: in a round robin not every one does."""
+    return {name: value for record in records for name, value in record[measure].items()}
 
 
 def print_summary(summary: dict[str, Any], config: TrainingConfig) -> None:

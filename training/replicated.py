@@ -27,6 +27,14 @@ class ReplicatedFlamingo:
         """Adds to the gradients this rank's share of weight * (mean loss over the `tokens` of the global batch)."""
         (loss_sum * (weight / max(1, tokens))).backward()
 
+    def gradient(self) -> Tensor:
+        """float[any]: this rank's part of the gradient so far; the ranks' parts together are all of it."""
+        parameters = self.model.trained_parameters()
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+        whole = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(whole)
+        return whole.tensor_split(dist.get_world_size())[dist.get_rank()]
+
     def step(self, learning_rate: float) -> float:
         """Sums the gradients over ranks, clips them and makes one step; returns their norm before clipping.
 

@@ -7,12 +7,12 @@ import torch
 import torch.distributed as dist
 
 from model.flamingo import FlamingoBatch
-from model.loss import IGNORED
 from training.config import TrainingConfig
 from training.data.mixture import LoadedBatch
 from training.data.source import REASONS
 from training.engine import AnyFlamingo, sum_over_ranks, trained_parameters
-from training.micro_batches import count_micro_batches, split_batch
+from training.gradients import Gradients
+from training.micro_batches import count_micro_batches, count_targets, split_batch
 from training.phases import Phases
 
 
@@ -22,28 +22,33 @@ def make_update(
     config: TrainingConfig,
     learning_rate: float,
     phases: Phases,
+    gradients: Gradients | None = None,
 ) -> dict[str, Any]:
     """One step on sum_m weight_m * (mean loss over the tokens of dataset m's global batch); returns its measures.
 
-    The mean is over all ranks' tokens together, so it does not depend on how a batch is split.
+    The mean is over all ranks' tokens together, so it does not depend on how a batch is split. Where the objective is
+    `merged`, the sums over tokens are divided by those of all datasets instead. `gradients`, where given, is told of
+    each dataset's.
     """
-    tokens = sum_over_ranks([count_targets(loaded) for loaded in batches.values()], flamingo.device)
-    loss_sums = [
-        add_gradients(flamingo, loaded.batch, config, name, tokens=int(count), phases=phases)
-        for (name, loaded), count in zip(batches.items(), tokens, strict=True)
-    ]
+    tokens = add_up({name: count_targets(loaded.batch) for name, loaded in batches.items()}, flamingo.device)
+    divisors = dict.fromkeys(tokens, sum(tokens.values())) if config.objective == "merged" else tokens
+    sums = dict[str, float]()
+    for name, loaded in batches.items():
+        sums[name] = add_gradients(flamingo, loaded.batch, config, name, tokens=int(divisors[name]), phases=phases)
+        if gradients:
+            gradients.note(name)
     phases.enter("step")
     gradient_norm = flamingo.step(learning_rate)
     phases.enter("measures")
-    loss_sums = sum_over_ranks(loss_sums, flamingo.device)
-    losses = {name: loss / max(1, n) for name, loss, n in zip(batches, loss_sums, tokens, strict=True)}
+    sums = add_up(sums, flamingo.device)
     return {
-        "loss": losses,
-        "objective": sum(config.datasets[name].weight * loss for name, loss in losses.items()),
-        "tokens": dict(zip(batches, map(int, tokens), strict=True)),
+        "loss": {name: total / max(1, tokens[name]) for name, total in sums.items()},
+        "objective": sum(config.datasets[name].weight * sums[name] / max(1, divisors[name]) for name in sums),
+        "tokens": {name: int(number) for name, number in tokens.items()},
         **measure_data(batches, flamingo.device),
         "learning_rate": learning_rate,
         "gradient_norm": gradient_norm,
+        **(gradients.measures() if gradients else {}),
         "gates": gate_values(flamingo),
     }
 
@@ -53,7 +58,8 @@ def add_gradients(
 ) -> float:
     """Adds those of this rank's part of a batch of dataset `name`; returns its sum of -log p.
 
-    `tokens` is the number in the global batch, so it does not matter how the part is cut into micro-batches.
+    `tokens`, by which the sum is divided, are those of global batches, so it does not matter how the part is cut into
+    micro-batches.
     """
     dataset = config.datasets[name]
     parts = count_micro_batches(dataset.batch, dist.get_world_size(), config.micro_batch)
@@ -67,9 +73,9 @@ def add_gradients(
     return total
 
 
-def count_targets(loaded: LoadedBatch) -> int:
-    """Tokens that the rank's part of the batch is trained on; the first of a text is never predicted."""
-    return int((loaded.batch.targets != IGNORED).sum())
+def add_up(values: Mapping[str, float], device: torch.device) -> dict[str, float]:
+    """Each value, summed over all ranks."""
+    return dict(zip(values, sum_over_ranks(list(values.values()), device), strict=True))
 
 
 def measure_data(batches: Mapping[str, LoadedBatch], device: torch.device) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from model.loss import token_loss
+from model.loss import chunked_loss, token_loss
 
 
 def test_sums_what_the_next_token_cost_where_it_is_trained_on():
@@ -39,3 +39,34 @@ def test_nothing_to_train_on_is_zero_and_still_goes_backward():
     assert (float(total.detach()), int(tokens)) == (0.0, 0)
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def penalised(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of -log p of the targets, and that with 0.3 times the squared normalisers, written out."""
+    normaliser = logits.exp().sum(dim=1).log()
+    plain = (normaliser - logits[torch.arange(len(targets)), targets]).sum()
+    return plain, plain + 0.3 * (normaliser**2).sum()
+
+
+def test_the_z_loss_has_a_gradient_and_no_value():
+    torch.manual_seed(1)
+    hidden = torch.randn(150, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, 7, [150])  # three chunks on a CPU
+    plain, expected = penalised(hidden @ weight.T, targets)
+
+    total = chunked_loss(hidden, targets, lambda chunk: chunk @ weight.T, [weight], 0.3)
+    torch.testing.assert_close(total, plain)
+    found, wanted = (torch.autograd.grad(value, [hidden, weight]) for value in (total, expected))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_the_z_loss_leaves_out_what_is_not_trained_on():
+    torch.manual_seed(2)
+    logits = torch.randn(1, 4, 5, dtype=torch.float64, requires_grad=True)
+    plain, expected = penalised(logits[0, :2], torch.tensor([3, 1]))
+
+    total, _ = token_loss(logits, torch.tensor([[3, 1, -100]]), 0.3)
+    torch.testing.assert_close(total, plain)
+    found, wanted = (torch.autograd.grad(value, logits)[0] for value in (total, expected))
+    torch.testing.assert_close(found, wanted)

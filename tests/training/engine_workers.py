@@ -60,7 +60,9 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
             progress = loop.advance(progress, config)
             now = _spoil(config) if progress.update == spoilt else config
             rate = config.learning_rate_at(progress.update)
-            records.append(loop.make_update(flamingo, batches, now, rate, loop.Phases()))
+            controls = loop.control_losses(flamingo, batches, config)
+            measures = loop.make_update(flamingo, batches, now, rate, loop.Phases(), loop.Gradients(flamingo))
+            records.append({**measures, **controls})
     assert save_checkpoint(flamingo, Path(config.output), progress, 0.0) is None
     if dist.get_rank() == 0:
         Path(config.output, "records.json").write_text(json.dumps(records))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_two_workers_make_the_updates_of_one(runs: Path, name: str, reference: s
     assert state.keys() == expected.keys()
     for key, value in state.items():
         torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_measures_do_not_depend_on_how_the_model_is_spread(runs: Path, name: str):
+    records, _ = read(runs / "two" / name)
+    expected_records, _ = read(runs / "one" / "first")
+
+    for record, expected in zip(records, expected_records, strict=True):
+        norms, cosines = record["dataset_gradient_norm"], record["gradient_cosine"]
+        products = sum(norms[one] * norms[other] * cosines[f"{one} {other}"] for one, other in combinations(norms, 2))
+        assert norms == pytest.approx(expected["dataset_gradient_norm"], rel=1e-4)
+        assert cosines == pytest.approx(expected["gradient_cosine"], abs=1e-4)
+        squares = sum(norm**2 for norm in norms.values())
+        assert (squares + 2 * products) ** 0.5 == pytest.approx(record["gradient_norm"], rel=1e-4)
+        assert record["blind_loss"] == pytest.approx(expected["blind_loss"], abs=1e-5)
+        # A batch of one film has no other film to show.
+        assert record["shuffled_loss"].keys() == {"pages", "pairs"}
 
 
 @pytest.mark.parametrize("name", SPOILT)

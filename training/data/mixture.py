@@ -6,15 +6,14 @@ That is the whole state: from the same numbers follow the same batches, on any n
 """
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import TypeVar
 
 from model.batch import FlamingoBatch
-from training.config import DatasetConfig, TrainingConfig
+from training.config import TrainingConfig
 from training.data.collate import collate
 from training.data.decoders import Delivered, Wanted, decode_here, decoders
 from training.data.lanes import rank_positions
@@ -74,23 +73,41 @@ def load_updates(
     Raises DatasetError here or from the iterator if a dataset is not as its manifest says, or too much of it is bad.
     """
     streams = {name: open_stream(config, name, vocabulary, canvas) for name in config.datasets}
-    wanted = plan_batches(config.datasets, given, part)
+    wanted = plan_batches(config, given, part)
     with ExitStack() as stack:
         if config.decoders:
             pool = decoders(streams, processes=config.decoders, slots=count_slots(config, part))
             delivered = stack.enter_context(pool).batches(wanted)
         else:
             delivered = decode_here(streams, wanted)
-        updates = _collate_updates(streams, delivered, pinned=config.gpu)
+        updates = _collate_updates(streams, plan_updates(config, given), delivered, pinned=config.gpu)
         yield stack.enter_context(made_ahead(updates, config.prefetch))
 
 
-def plan_batches(datasets: Mapping[str, DatasetConfig], given: Mapping[str, int], part: Part) -> Iterator[Wanted]:
-    """The worker's positions of one batch of every dataset, update after update."""
-    for update in count():
-        for name, dataset in datasets.items():
-            start = given[name] + update * dataset.batch
-            positions = rank_positions(start, start + dataset.batch, part.rank, part.world)
+def datasets_of_update(config: TrainingConfig, given: Mapping[str, int]) -> list[str]:
+    """The datasets of which an update takes a batch, when `given` samples of each have been given.
+
+    All of them, or in a round robin the first of those that have given the fewest batches.
+    """
+    if config.objective == "round_robin":
+        return [min(config.datasets, key=lambda name: given[name] // config.datasets[name].batch)]
+    return list(config.datasets)
+
+
+def plan_updates(config: TrainingConfig, given: Mapping[str, int]) -> Iterator[dict[str, range]]:
+    """The positions of the global batch of each dataset, update after update."""
+    ends = dict(given)
+    while True:
+        starts = {name: ends[name] for name in datasets_of_update(config, ends)}
+        ends |= {name: start + config.datasets[name].batch for name, start in starts.items()}
+        yield {name: range(start, ends[name]) for name, start in starts.items()}
+
+
+def plan_batches(config: TrainingConfig, given: Mapping[str, int], part: Part) -> Iterator[Wanted]:
+    """The worker's positions of each batch of each update."""
+    for update in plan_updates(config, given):
+        for name, batch in update.items():
+            positions = rank_positions(batch.start, batch.stop, part.rank, part.world)
             yield Wanted(dataset=name, positions=positions)
 
 
@@ -122,11 +139,15 @@ def _take(ahead: "deque[Future[Item]]", make_another: "Callable[[], Future[Item]
 
 
 def _collate_updates(
-    streams: Mapping[str, Stream], delivered: Iterator[Sequence[Delivered]], *, pinned: bool
+    streams: Mapping[str, Stream],
+    planned: Iterator[Iterable[str]],
+    delivered: Iterator[Sequence[Delivered]],
+    *,
+    pinned: bool,
 ) -> Iterator[dict[str, LoadedBatch]]:
-    """`delivered` gives a batch of each stream in turn."""
-    while True:
-        yield {name: _load(stream, next(delivered), pinned=pinned) for name, stream in streams.items()}
+    """`planned` says of which streams `delivered` gives the batches of an update."""
+    for names in planned:
+        yield {name: _load(streams[name], next(delivered), pinned=pinned) for name in names}
 
 
 def _load(stream: Stream, delivered: Sequence[Delivered], *, pinned: bool) -> LoadedBatch:
