@@ -82,9 +82,12 @@ class MeasuresConfig:
     gradients_every: int = 0
     """Updates between those of which the log has each dataset's gradient norm, and the cosine between each two: a
     worker's share of the gradients once more for each dataset, in memory. 0 for none."""
+    collectives_every: int = 0
+    """Updates between those of which the log has the seconds in collectives, by torch's profiler, which slows them
+    down. 0 for none."""
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "controls_every", "gradients_every")
+        _at_least(self, 0, "controls_every", "gradients_every", "collectives_every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,6 @@ media works on a dummy, and a loss of weight zero still goes backward.
 import dataclasses
 import logging
 import math
-import resource
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,31 +22,31 @@ from model.flamingo import Flamingo
 from training.agreement import Agreement
 from training.checkpoint import load_optimizer, save_checkpoint
 from training.config import TrainingConfig
-from training.controls import control_losses
 from training.data.mixture import LoadedBatch, Part, datasets_of_update, load_updates
 from training.data.pictures import Canvas
 from training.data.sample_log import SampleLog
 from training.data.vocabulary import vocabulary_of
 from training.engine import AnyFlamingo, shard
-from training.gradients import Gradients
 from training.health import Health
 from training.log import RunLog, trim_log
+from training.measures import measured_update
 from training.micro_batches import count_micro_batches
 from training.output import write_parameter_counts
-from training.phases import Phases, Watchdog
+from training.phases import Phases, Watchdog, watch
 from training.plan import ADAPTERS, Plan, Progress, prune_checkpoints, where_it_stands
-from training.update import make_update
 
 
 def train(plan: Plan) -> None:
     """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
     plan = where_it_stands(plan)
-    config, progress, phases = plan.config, plan.progress, Phases()
+    config, progress = plan.config, plan.progress
+    phases = Phases(settle=torch.cuda.synchronize if config.gpu else None)
     model = load_model(config, plan.checkpoint)
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
     part = Part(rank=dist.get_rank(), world=dist.get_world_size())
     log = open_log(plan, model) if part.rank == 0 else None
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
+    watch(model.vision, "vision", phases)
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.steps)
@@ -78,13 +77,7 @@ def make_updates(
         batches = next(updates)
         phases.enter("agreement")
         agreement.check(progress.update, planned_calls(before, config))
-        phases.enter("controls")
-        due = progress.update % (config.measures.controls_every or math.inf) == 0
-        controls = control_losses(flamingo, batches, config) if due else {}
-        due = progress.update % (config.measures.gradients_every or math.inf) == 0
-        gradients = Gradients(flamingo) if due else None
-        rate = config.learning_rate_at(progress.update)
-        measures = {**make_update(flamingo, batches, config, rate, phases, gradients), **controls}
+        measures = measured_update(flamingo, batches, config, progress.update, phases)
         told = health.judge(measures["loss"], measures["gradient_norm"])
         if health.skipped_in_a_row:
             progress = dataclasses.replace(progress, skipped=progress.skipped + 1)
@@ -195,5 +188,4 @@ def describe(
         "phase_seconds": dict(phases),
         "samples_per_second": samples / seconds,
         "tokens_per_second": sum(measures["tokens"].values()) / seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

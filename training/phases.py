@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from torch import nn
+
 STUCK = "stuck.log"
 EXIT_CODE = 75
 
@@ -14,17 +16,25 @@ EXIT_CODE = 75
 class Phases:
     """The phase that a worker is in, and the seconds that each took."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, settle: Callable[[], object] | None = None) -> None:
+        """`settle` is called before a phase ends: on a GPU it waits for what was asked for in the phase."""
+        self._clock, self._settle = clock, settle
         self._since, self._what, self._update = clock(), "start", 0
         self._seconds = dict[str, float]()
 
     def enter(self, what: str, update: int | None = None) -> None:
         """Ends the phase before; `update` is the number of the one that is begun."""
+        if self._settle:
+            self._settle()
         now = self._clock()
         self._seconds[self._what] = self._seconds.get(self._what, 0.0) + now - self._since
         self._since, self._what = now, what
         self._update = self._update if update is None else update
+
+    @property
+    def what(self) -> str:
+        """The phase that goes on."""
+        return self._what
 
     def take(self) -> dict[str, float]:
         """The seconds of each phase that has ended since the last call."""
@@ -34,6 +44,18 @@ class Phases:
     def standing(self) -> tuple[float, str]:
         """Seconds in the phase that goes on, and its description."""
         return self._clock() - self._since, f"in phase {self._what} of update {self._update}"
+
+
+def watch(module: nn.Module, what: str, phases: Phases) -> None:
+    """Makes each forward of the module a phase of its own, behind which the one before it goes on."""
+    interrupted = list[str]()
+
+    def begin(*_: object) -> None:
+        interrupted.append(phases.what)
+        phases.enter(what)
+
+    module.register_forward_pre_hook(begin)
+    module.register_forward_hook(lambda *_: phases.enter(interrupted.pop()))
 
 
 class Watchdog:

@@ -42,8 +42,11 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
     """
     from training import loop
     from training.checkpoint import load_optimizer, save_checkpoint
+    from training.controls import control_losses
     from training.engine import shard
+    from training.gradients import Gradients
     from training.plan import Progress, checkpoint_folder, last_checkpoint
+    from training.update import make_update
 
     progress = Progress(update=0, given=dict.fromkeys(config.datasets, 0), datasets={})
     if start:
@@ -60,8 +63,8 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
             progress = loop.advance(progress, config)
             now = _spoil(config) if progress.update == spoilt else config
             rate = config.learning_rate_at(progress.update)
-            controls = loop.control_losses(flamingo, batches, config)
-            measures = loop.make_update(flamingo, batches, now, rate, loop.Phases(), loop.Gradients(flamingo))
+            controls = control_losses(flamingo, batches, config)
+            measures = make_update(flamingo, batches, now, rate, loop.Phases(), Gradients(flamingo))
             records.append({**measures, **controls})
     assert save_checkpoint(flamingo, Path(config.output), progress, 0.0) is None
     if dist.get_rank() == 0:

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.phases import EXIT_CODE, STUCK, Phases
+import torch
+
+from training.phases import EXIT_CODE, STUCK, Phases, watch
 
 STANDING = """
 import sys, time
@@ -19,6 +21,21 @@ with Watchdog(phases, rank=3, seconds=0.2, output=Path(sys.argv[1])):
     phases.enter("backward")
     time.sleep(60)
 """
+
+
+def test_a_watched_module_interrupts_the_phase_around_it():
+    times = iter([0.0, 1.0, 3.0, 7.0, 15.0])
+    settled = list[str]()
+    phases = Phases(clock=lambda: next(times), settle=lambda: settled.append(phases.what))
+    module = torch.nn.Identity()
+    watch(module, "vision", phases)
+
+    phases.enter("forward")
+    module(torch.zeros(1))
+    phases.enter("backward")
+
+    assert phases.take() == {"start": 1.0, "vision": 4.0, "forward": 2.0 + 8.0}
+    assert settled == ["start", "forward", "vision", "forward"]
 
 
 def test_seconds_by_phase():

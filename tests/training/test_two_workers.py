@@ -16,7 +16,7 @@ from jobs.command import InputError
 from model.flamingo import Flamingo, FlamingoBatch
 from shards.document import Frame, Media, Text
 from shards.errors import DatasetError
-from training.config import TrainingConfig
+from training.config import MeasuresConfig, TrainingConfig
 from training.data.mixture import Part, load_updates
 from training.data.pictures import Canvas
 from training.data.vocabulary import vocabulary_of
@@ -31,7 +31,8 @@ UPDATES = 20
 def config(ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path_factory) -> TrainingConfig:
     """Of a run that has been made: 20 updates of two workers, with every parameter sharded."""
     output = tmp_path_factory.mktemp("run") / "output"
-    config = make_config(output, updates=UPDATES, checkpoint_every=5, learning_rate=3e-3, warmup=3)
+    measures = MeasuresConfig(controls_every=10, gradients_every=10, collectives_every=20)
+    config = make_config(output, updates=UPDATES, checkpoint_every=5, learning_rate=3e-3, warmup=3, measures=measures)
     run(config)
     return config
 
@@ -124,6 +125,26 @@ def test_the_log_says_how_full_rows_are_and_when_a_dataset_begins_again(config: 
     # Epochs 1 and 2 of the pages, 1, 2 and 4 of the pairs, 1 and 2 of the films.
     assert sum(len(record["notes"]) for record in records) == 2 + 3 + 2
     assert not records[-1]["bad_reasons"]
+
+
+def test_the_log_has_what_is_measured_now_and_then(config: TrainingConfig):
+    records = read_log(Path(config.output))
+    measured = {
+        "blind_loss": {10, 20},
+        "shuffled_loss": {10, 20},
+        "gradient_cosine": {10, 20},
+        "collective_seconds": {20},
+    }
+
+    for name, updates in measured.items():
+        assert {record["update"] for record in records if name in record} == updates
+    assert records[9]["blind_loss"].keys() == records[9]["loss"].keys()
+    assert records[19]["collective_seconds"].keys() >= {"all_reduce", "all_gather"}
+    assert all(seconds > 0 for seconds in records[19]["collective_seconds"].values())
+    for record in records:
+        phases = record["phase_seconds"]
+        assert {"data", "vision", "forward", "backward", "step"} <= phases.keys()
+        assert sum(phases.values()) >= 0.9 * record["seconds"]
 
 
 def test_what_a_run_leaves(config: TrainingConfig):
