@@ -61,9 +61,13 @@ def write_adapters(
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in state.items()}, folder / WEIGHTS)
+    (folder / CONFIG).write_text(describe_adapters(config, fingerprints), encoding="utf-8")
+
+
+def describe_adapters(config: FlamingoConfig, fingerprints: Mapping[str, str]) -> str:
+    """What stands in `config.json`."""
     described = asdict(config) | {part: absolute(getattr(config, part)) for part in ("vision", "language")}
-    text = json.dumps({"flamingo": described, "fingerprints": dict(fingerprints)}, indent=2)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+    return json.dumps({"flamingo": described, "fingerprints": dict(fingerprints)}, indent=2) + "\n"
 
 
 def read_adapters(folder: Path) -> Adapters:

@@ -59,6 +59,12 @@ class Location:
         found = self._asked(lambda: self.filesystem.get_file_info(selector))
         return sorted(info.base_name for info in found if info.type == fs.FileType.File)
 
+    def folders(self) -> list[str]:
+        """The names of the folders in this folder, sorted; empty if it does not exist."""
+        selector = fs.FileSelector(self.path, allow_not_found=True)
+        found = self._asked(lambda: self.filesystem.get_file_info(selector))
+        return sorted(info.base_name for info in found if info.type == fs.FileType.Directory)
+
     def read(self) -> bytes:
         """All of its bytes. Raises DatasetError if it is not there or cannot be read."""
         return read_range(self.filesystem, self.path, 0, None, str(self))
@@ -83,6 +89,11 @@ class Location:
         """Deletes the file that is here; nothing if there is none."""
         if self.exists():
             self.filesystem.delete_file(self.path)
+
+    def delete_folder(self) -> None:
+        """Deletes the folder that is here, with all that it holds; nothing if there is none."""
+        if self.exists():
+            self.filesystem.delete_dir(self.path)
 
     def write(self, data: bytes) -> None:
         """Puts `data` here, whole or not at all."""

@@ -53,6 +53,12 @@ class Agreement:
                     f"rank 0; rank {dist.get_rank()} plans: {plans[name]}"
                 )
 
+    def all(self, mine: bool) -> bool:
+        """Whether it is so on every rank. All ranks must call it."""
+        told = torch.tensor([mine], dtype=torch.int64)
+        dist.all_reduce(told, dist.ReduceOp.MIN, group=self._group)
+        return bool(told)
+
     def gather(self, words: Sequence[str] | None) -> list[str]:
         """The words of all ranks, if at least one of them is not None. All ranks must call it."""
         told = torch.tensor([words is not None], dtype=torch.int64)

@@ -1,73 +1,200 @@
-"""Checkpoints: adapters, optimiser and how far the run and its loaders are; safetensors and JSON, never a pickle.
+"""Checkpoints, written by all ranks together: safetensors and JSON, never a pickle.
 
-    all ranks gather a tensor at a time ──► the first writes files, then the manifest with their hashes ──► prune
+    each rank copies its share ──► a thread of it writes that ──► when all have, the first writes the manifest ──► prune
 
-Everything in one is whole tensors by parameter name, so it can be loaded by any number of workers.
+Training goes on while the threads write; the ranks ask each other at every update whether all are done.
 """
 
-import shutil
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import deepspeed
 import torch.distributed as dist
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from training.engine import AnyFlamingo, sum_over_ranks, trained_parameters
+from jobs.command import InputError
+from model.adapters import CONFIG, WEIGHTS, describe_adapters
+from shards.errors import DatasetError
+from shards.location import Location
+from training.agreement import Agreement
+from training.engine import AnyFlamingo, trained_parameters
+from training.manifest import Checkpoint, commit_checkpoint, prune_checkpoints, read_checkpoint
 from training.optimizer import MOMENTS
-from training.plan import ADAPTERS, Progress, checkpoint_folder, commit_checkpoint
+from training.output import identity
+from training.parts import OptimizerParts, part_name, tensor_name
+from training.plan import ADAPTERS, Plan, Progress, checkpoint_folder
 
-OPTIMIZER = "optimizer.safetensors"
-MASTER = "master"
+UNWRITABLE = (OSError, SafetensorError, DatasetError)
+Share = Mapping[str, Callable[[Path], object]]
+"""What one rank writes of a checkpoint: by the file's path, what writes it to a path on a local disk."""
 
 
-def save_checkpoint(flamingo: AnyFlamingo, output: Path, progress: Progress, objective: float) -> str | None:
-    """Writes the checkpoint of `progress` into the run in `output`. All ranks must call it; the first one writes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of a rank's share."""
 
-    `objective` is the mean of the loss since the checkpoint before. Returns why it could not be written, or None; on
-    ranks that do not write, in general terms. What was written of one that failed is deleted.
-    """
-    state = _optimizer_state(flamingo)
-    why = None
-    with deepspeed.zero.GatheredParameters(flamingo.model.trained_parameters()):
+    files: Mapping[str, str]
+    """The SHA-256 of each file by path."""
+    failure: str | None = None
+    """Why not all was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """A checkpoint that is being written."""
+
+    folder: Location
+    progress: Progress
+    objective: float
+    written: Future[Written]
+    """This rank's share."""
+
+
+class CheckpointWriter:
+    """Writes a run's checkpoints, one at a time. All ranks must make the same calls; a context manager."""
+
+    def __init__(self, plan: Plan, agreement: Agreement) -> None:
+        self._plan, self._agreement = plan, agreement
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._under_way: UnderWay | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def write(self, flamingo: AnyFlamingo, progress: Progress, objective: float) -> None:
+        """Begins the checkpoint of `progress` when the one before is finished, and raises what `finish` raises.
+
+        `objective` is the mean of the loss since the checkpoint before.
+        """
+        self.finish()
+        folder = checkpoint_folder(self._plan.checkpoints, progress.update)
+        written = self._thread.submit(write_share, folder, copy_share(flamingo))
+        self._under_way = UnderWay(folder=folder, progress=progress, objective=objective, written=written)
+        if not self._plan.config.checkpoint_while_training:
+            self.finish()
+
+    def look(self) -> None:
+        """Makes what is under way a checkpoint if all ranks have written their shares; raises what `finish` raises."""
+        if self._under_way and self._agreement.all(self._under_way.written.done()):
+            self._settle(self._under_way)
+
+    def finish(self) -> None:
+        """Waits for what is under way, and makes it a checkpoint.
+
+        Raises InputError if it cannot be written, unless the run is to go on without it.
+        """
+        if self._under_way:
+            wait([self._under_way.written])
+            self._settle(self._under_way)
+
+    def _settle(self, one: UnderWay) -> None:
+        self._under_way = None
+        shares = self._agreement.gather([json.dumps(dataclasses.asdict(one.written.result()))])
+        all_written = [Written(**json.loads(share)) for share in shares]
+        failure = next((written.failure for written in all_written if written.failure), None) or self._commit(
+            one, {name: sha256 for written in all_written for name, sha256 in written.files.items()}
+        )
+        if failure:
+            self._give_up(one, failure)
+        elif dist.get_rank() == 0:
+            prune_checkpoints(self._plan.checkpoints, self._plan.config.keep_checkpoints)
+
+    def _commit(self, one: UnderWay, files: Mapping[str, str]) -> str | None:
+        """Writes the manifest, on one rank; on all, why that could not be done."""
+        failure = None
         if dist.get_rank() == 0:
-            why = _write(flamingo, output, progress, objective, state)
-    (failed,) = sum_over_ranks([why is not None], flamingo.device)
-    return why or ("the first worker could not write it" if failed else None)
+            run = identity(self._plan.config)
+            try:
+                commit_checkpoint(
+                    one.folder, Checkpoint(progress=one.progress, objective=one.objective, run=run, files=files)
+                )
+            except UNWRITABLE as error:
+                failure = _describe(one.folder, error)
+        return next(iter(self._agreement.gather([failure] if failure else None)), None)
+
+    def _give_up(self, one: UnderWay, failure: str) -> None:
+        if dist.get_rank() == 0:
+            with contextlib.suppress(OSError):
+                one.folder.delete_folder()
+        if one.progress.update == self._plan.stop or self._plan.config.checkpoint_failure == "stop":
+            raise InputError(
+                f"{failure}; the run's last whole checkpoint is as it was: make room, and run the command again"
+            )
+        if dist.get_rank() == 0:
+            logging.getLogger(__name__).error("%s; the run goes on without it", failure)
 
 
-def load_optimizer(flamingo: AnyFlamingo, folder: Path, update: int) -> None:
-    """Sets the optimiser, with its fp32 copies of the parameters, to what `folder` holds. All ranks must call it."""
-    state = load_file(folder / OPTIMIZER)
-    wholes = {
-        parameter: {moment: state[f"{name}.{moment or MASTER}"] for moment in (None, *MOMENTS)}
+def load_optimizer(flamingo: AnyFlamingo, folder: Location, steps: int) -> None:
+    """Sets the optimiser, with its fp32 copies of the parameters, to what the checkpoint in `folder` holds.
+
+    `steps` is how many it has made.
+    """
+    with TemporaryDirectory() as scratch:
+        nearest = dist.get_rank() / dist.get_world_size()
+        parts = OptimizerParts(folder, read_checkpoint(folder).files, Path(scratch), nearest=nearest)
+        pieces = {
+            parameter: {moment: parts.read(name, moment, flamingo.held(parameter)) for moment in (None, *MOMENTS)}
+            for name, parameter in trained_parameters(flamingo.model)
+        }
+    flamingo.restore(pieces, steps)
+
+
+def copy_share(flamingo: AnyFlamingo) -> Share:
+    """This rank's part of the optimiser, and on the first the adapters: copies, which training does not change."""
+    optimizer = {
+        tensor_name(name, moment, mine.start): _copied(flamingo.piece(parameter, moment))
         for name, parameter in trained_parameters(flamingo.model)
+        for mine in [flamingo.saved(parameter)]
+        for moment in (None, *MOMENTS)
     }
-    flamingo.restore(wholes, update)
+    share: dict[str, Callable[[Path], object]] = {
+        part_name(dist.get_rank(), dist.get_world_size()): lambda path: save_file(optimizer, path)
+    }
+    adapters = {name: _gathered(parameter) for name, parameter in trained_parameters(flamingo.model)}
+    if dist.get_rank() == 0:
+        state = {name: value for name, value in adapters.items() if value is not None}
+        described = describe_adapters(flamingo.model.config, flamingo.model.fingerprints)
+        share[f"{ADAPTERS}/{WEIGHTS}"] = lambda path: save_file(state, path)
+        share[f"{ADAPTERS}/{CONFIG}"] = lambda path: path.write_text(described, encoding="utf-8")
+    return share
 
 
-def _write(
-    flamingo: AnyFlamingo, output: Path, progress: Progress, objective: float, state: dict[str, Tensor]
-) -> str | None:
-    folder = checkpoint_folder(output, progress.update)
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left
+def write_share(folder: Location, share: Share) -> Written:
+    """Writes the files of `share` to `folder`."""
+    files = dict[str, str]()
     try:
-        flamingo.model.save_pretrained(folder / ADAPTERS)
-        save_file(state, folder / OPTIMIZER)
-        commit_checkpoint(folder, progress, objective)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        return f"checkpoint {folder} cannot be written: {error}"
-    return None
+        for name, write in share.items():
+            with (folder / name).written_whole() as path:
+                write(path)
+                with path.open("rb") as file:
+                    files[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    except UNWRITABLE as error:
+        return Written(files={}, failure=_describe(folder, error))
+    return Written(files=files)
 
 
-def _optimizer_state(flamingo: AnyFlamingo) -> dict[str, Tensor]:
-    """fp32 parameters and moments by name, on the rank that writes them."""
-    writes, state = dist.get_rank() == 0, dict[str, Tensor]()
-    for name, parameter in trained_parameters(flamingo.model):
-        for moment in (None, *MOMENTS):
-            whole = flamingo.whole(parameter, moment)
-            if writes:
-                state[f"{name}.{moment or MASTER}"] = whole.cpu().clone()
-    return state
+def _gathered(parameter: nn.Parameter) -> Tensor | None:
+    """The whole of a parameter, on the first rank. All ranks must call it."""
+    with deepspeed.zero.GatheredParameters([parameter]):
+        return _copied(parameter) if dist.get_rank() == 0 else None
+
+
+def _copied(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", copy=True).contiguous()
+
+
+def _describe(folder: Location, error: Exception) -> str:
+    return f"checkpoint {folder} cannot be written: {error}"

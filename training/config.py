@@ -127,6 +127,12 @@ class TrainingConfig:
     """Of the adapters' first values, the order of samples, and what is sampled of each document."""
     workers: int = 2
     """Processes that share parameters and batches, each with one GPU if `gpu`, or a CPU."""
+    least_workers: int = 0
+    """Go on with so few from the last checkpoint when nodes are lost, and with more when there are new ones, up to
+    `workers`; 0 waits until there are `workers` again."""
+    uneven: bool = False
+    """Let workers have parts of a batch that differ by a sample, and read documents that another worker reads too;
+    without it, each batch and the 64 lanes of the order of samples must be multiples of the number of workers."""
     gpu: bool = False
     """Train on GPUs."""
     zero_stage: Literal[0, 2, 3] = 3
@@ -153,6 +159,10 @@ class TrainingConfig:
     """Write to OUTPUT/samples which documents each update was made of."""
     checkpoint_every: int = 1_000
     """Updates between checkpoints; there is one at the end in any case."""
+    checkpoints: str = ""
+    """Where they go: a folder, or an address such as s3://bucket/run; OUTPUT/checkpoints if empty."""
+    checkpoint_while_training: bool = True
+    """Copy what goes into one, and write it while training goes on, instead of waiting."""
     keep_checkpoints: int = 0
     """Checkpoints to keep: so many of the last, and the one with the lowest loss; 0 keeps all."""
     checkpoint_failure: Literal["stop", "go_on"] = "stop"
@@ -175,6 +185,7 @@ class TrainingConfig:
         _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
         _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed", "z_loss")
         _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints", "failures", "max_skipped")
+        _at_least(self, 0, "least_workers")
         _at_least(self, 1, "stuck_seconds")
         if not 0 <= self.learning_rate_floor <= 1:
             raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
@@ -187,6 +198,8 @@ class TrainingConfig:
             )
         if not self.clip > 0:  # also NaN
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
+        if self.least_workers > self.workers:
+            raise ValueError(f"least_workers is {self.least_workers}; it must be at most workers, {self.workers}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is {self.limit}; it must be at least 1")
 

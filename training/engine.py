@@ -11,19 +11,20 @@ import torch.distributed as dist
 from deepspeed.runtime.engine import DeepSpeedEngine
 from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
 from deepspeed.runtime.zero.stage_1_and_2 import DeepSpeedZeroOptimizer
+from deepspeed.utils.tensor_fragment import tensor_fragment
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
 from training.config import TrainingConfig
-from training.optimizer import MOMENTS, make_optimizer
-from training.replicated import ReplicatedFlamingo
+from training.optimizer import MOMENTS, make_moments, make_optimizer
+from training.replicated import ReplicatedFlamingo, share
 
 REDUCE_BUCKET = 50_000_000
 """Most gradient elements that one message carries."""
 
-Wholes: TypeAlias = Mapping[nn.Parameter, Mapping[str | None, Tensor]]
-"""Each trained parameter whole in float32 (None), and its moments by name."""
+Pieces: TypeAlias = Mapping[nn.Parameter, Mapping[str | None, Tensor]]
+"""Of each trained parameter the elements that a rank holds, float32[elements]: values (None), and moments by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +69,46 @@ class ShardedFlamingo:
         self.engine.step()
         return float(self.engine.get_global_grad_norm() or 0.0)
 
-    def whole(self, parameter: nn.Parameter, moment: str | None = None) -> Tensor:
-        """float32[parameter's shape]: the optimiser's copy of a trained parameter, or a moment of it."""
+    def whole(self, parameter: nn.Parameter) -> Tensor:
+        """float32[parameter's shape]: the optimiser's copy of a trained parameter."""
         if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
-            return self.optimizer.get_full_hp_param(parameter, moment)
-        return parameter.get_full_hp_param(moment)  # pyright: ignore  # DeepSpeed gives parameters this method
+            return self.optimizer.get_full_hp_param(parameter)
+        return parameter.get_full_hp_param()  # pyright: ignore  # DeepSpeed gives parameters this method
 
-    def restore(self, wholes: Wholes, update: int) -> None:
-        """Sets the optimiser's copies of the trained parameters, and their moments, as after `update` steps."""
+    def held(self, parameter: nn.Parameter) -> range:
+        """Those elements of a trained parameter, flattened, whose state in the optimiser this rank holds."""
         if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
-            _restore_stage_3(self.optimizer, wholes, update)
-        else:
-            _restore_stage_2(self.optimizer, wholes, update)
+            return share(parameter.ds_numel)  # pyright: ignore  # DeepSpeed's: the parameter itself may be elsewhere
+        mapping = _stage_2_mapping(parameter)
+        address = mapping and mapping.lp_fragment_address
+        return range(address.start, address.start + address.numel) if address else range(0)
+
+    def saved(self, parameter: nn.Parameter) -> range:
+        """Those elements that this rank alone writes to a checkpoint."""
+        return self.held(parameter)
+
+    def piece(self, parameter: nn.Parameter, moment: str | None = None) -> Tensor:
+        """float32[saved elements]: the optimiser's copy of a trained parameter, or a moment of it."""
+        if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
+            padded = self.optimizer.get_local_fp32_param(parameter, moment)
+            return padded[: len(self.held(parameter))]
+        mapping = _stage_2_mapping(parameter)
+        return mapping.get_hp_fragment(moment) if mapping else torch.empty(0)
+
+    def restore(self, pieces: Pieces, steps: int) -> None:
+        """Sets the optimiser's copies of the elements that are held, and their moments, as after `steps` steps."""
+        for flat in _flat_parameters(self.optimizer):
+            self.optimizer.optimizer.state[flat]["step"].fill_(steps)
+        for parameter, values in pieces.items():
+            for moment in (None, *MOMENTS):
+                self._set_piece(parameter, moment, values[moment])
+
+    def _set_piece(self, parameter: nn.Parameter, moment: str | None, values: Tensor) -> None:
+        if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
+            length = self.optimizer.get_local_fp32_param(parameter).numel()
+            self.optimizer.set_local_hp_param(functional.pad(values, (0, length - len(values))), parameter, moment)
+        elif mapping := _stage_2_mapping(parameter):
+            mapping.get_hp_fragment(moment).data.copy_(values)
 
 
 AnyFlamingo: TypeAlias = ShardedFlamingo | ReplicatedFlamingo
@@ -90,15 +119,19 @@ def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> AnyF
     """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained."""
     optimizer = make_optimizer(model, config.weight_decay)
     if config.zero_stage == 0:
-        return ReplicatedFlamingo(model=model.to(device), optimizer=optimizer, clip=config.clip, device=device)
+        model.to(device)
+        make_moments(optimizer, model.trained_parameters())
+        return ReplicatedFlamingo(model=model, optimizer=optimizer, clip=config.clip, device=device)
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     # The one op that DeepSpeed would compile unasked, for an all-reduce that only its inference makes.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist.get_backend(), verbose=False)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=zero_settings(model, config))
     assert isinstance(engine.optimizer, DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3)
+    make_moments(engine.optimizer.optimizer, _flat_parameters(engine.optimizer))
     if isinstance(engine.optimizer, DeepSpeedZeroOptimizer):
-        _link_moments(engine.optimizer)
+        # It ties parameters to their moments after the first group's step, when other groups have none yet.
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
     return ShardedFlamingo(model=model, engine=engine, optimizer=engine.optimizer, device=device)
 
 
@@ -150,36 +183,13 @@ def _gradient_of_stage_2(optimizer: DeepSpeedZeroOptimizer) -> Iterator[Tensor]:
         )
 
 
-def _restore_stage_3(optimizer: DeepSpeedZeroOptimizer_Stage3, wholes: Wholes, update: int) -> None:
-    for flat in optimizer.fp32_partitioned_groups_flat:
-        optimizer.optimizer.state[flat] = _empty_state(flat, update)
-    for parameter, values in wholes.items():
-        length = optimizer.get_local_fp32_param(parameter).numel()
-        for moment in (None, *MOMENTS):
-            optimizer.set_local_hp_param(_share(values[moment], length), parameter, moment)
+def _flat_parameters(optimizer: DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3) -> list[Tensor]:
+    """What the optimiser steps on: this rank's elements of all parameters of a group, end to end."""
+    if isinstance(optimizer, DeepSpeedZeroOptimizer_Stage3):
+        return optimizer.fp32_partitioned_groups_flat
+    return optimizer.single_partition_of_fp32_groups
 
 
-def _restore_stage_2(optimizer: DeepSpeedZeroOptimizer, wholes: Wholes, update: int) -> None:
-    for flat in optimizer.single_partition_of_fp32_groups:
-        optimizer.optimizer.state[flat]["step"].fill_(update)
-    for parameter, values in wholes.items():
-        for moment in (None, *MOMENTS):
-            parameter.set_full_hp_param(values[moment], moment)  # pyright: ignore  # a method of DeepSpeed's
-
-
-def _link_moments(optimizer: DeepSpeedZeroOptimizer) -> None:
-    """Makes the moments before the first step. DeepSpeed ties parameters to theirs after the first group's step, when
-    other groups have none yet."""
-    for flat in optimizer.single_partition_of_fp32_groups:
-        optimizer.optimizer.state[flat] = _empty_state(flat, 0)
-    optimizer._lazy_init_hp_params_optimizer_state()
-
-
-def _empty_state(flat: Tensor, update: int) -> dict[str, Tensor]:
-    return {"step": torch.tensor(float(update)), **{moment: torch.zeros_like(flat) for moment in MOMENTS}}
-
-
-def _share(whole: Tensor, length: int) -> Tensor:
-    """float[length]: this rank's part of a tensor that ZeRO flattens, pads to a multiple of the ranks, and cuts."""
-    padded = functional.pad(whole.flatten(), (0, length * dist.get_world_size() - whole.numel()))
-    return padded.narrow(0, length * dist.get_rank(), length)
+def _stage_2_mapping(parameter: nn.Parameter) -> tensor_fragment | None:
+    """Where this rank's elements of a parameter lie; None where it has none of them."""
+    return parameter._hp_mapping  # pyright: ignore  # DeepSpeed's

@@ -7,7 +7,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,32 +14,34 @@ from typing import Any
 
 from jobs.command import InputError
 from shards.errors import DatasetError
+from shards.location import Location, locate
 from training.log import read_log
-from training.output import RUN
-from training.plan import ADAPTERS, Checkpoint, check_files, checkpoint_folder, read_checkpoint, whole_checkpoints
+from training.manifest import Checkpoint, check_files, read_checkpoint, whole_checkpoints
+from training.output import RUN, copy_adapters
+from training.plan import CHECKPOINTS, checkpoint_folder
 
 CARD = "README.md"
 POINTS = 12
 """Updates whose losses the card shows."""
 
 
-def export(run: Path, update: int, target: Path) -> None:
-    """Copies the adapters of that update's checkpoint to `target`, and writes their card.
+def export(run: Path, update: int, target: Path, checkpoints: Location) -> None:
+    """Copies the adapters of that update's checkpoint, of those in `checkpoints`, to `target`, and writes their card.
 
     Raises InputError if `run` is no run, has no such checkpoint, or `target` is not empty, and DatasetError if the
     checkpoint is not what its manifest says.
     """
     if not (run / RUN).exists():
         raise InputError(f"{run} is no run's folder: it holds no {RUN}")
-    folder, whole = checkpoint_folder(run, update), whole_checkpoints(run)
+    folder, whole = checkpoint_folder(checkpoints, update), list(whole_checkpoints(checkpoints))
     if folder not in whole:
-        there = ", ".join(str(int(one.name.rpartition("-")[2])) for one in whole) or "none"
+        there = ", ".join(str(int(one.name.rpartition("-")[2])) for one in reversed(whole)) or "none"
         raise InputError(f"{run} has no checkpoint of update {update}; it has: {there}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target} is there already, and is not an empty folder; choose another")
     checkpoint = read_checkpoint(folder)
-    check_files(folder, checkpoint)
-    shutil.copytree(folder / ADAPTERS, target, dirs_exist_ok=True)
+    check_files(folder, checkpoint.files.items())
+    copy_adapters(folder, target)
     settings = json.loads((run / RUN).read_text(encoding="utf-8"))
     records = [record for record in read_log(run) if record["update"] <= update]
     (target / CARD).write_text(describe(settings, checkpoint, records), encoding="utf-8")
@@ -98,9 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="the output folder of a run")
     parser.add_argument("step", type=int, help="the update whose checkpoint to take")
     parser.add_argument("out", type=Path, help="a new folder")
+    parser.add_argument("--checkpoints", help="where the run's checkpoints are, if not in RUN/checkpoints")
     arguments = parser.parse_args(argv)
     try:
-        export(arguments.run, arguments.step, arguments.out)
+        checkpoints = locate(arguments.checkpoints or str(arguments.run / CHECKPOINTS))
+        export(arguments.run, arguments.step, arguments.out, checkpoints)
     except (InputError, DatasetError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ from jobs.connect import resolve
 from shards.dataset import open_dataset
 from shards.errors import DatasetError
 from training.config import TrainingConfig
+from training.data.lanes import LANES
 
 
 def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
@@ -30,7 +31,22 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
         name: dataclasses.replace(dataset, uri=_absolute(f"datasets.{name}.uri", dataset.uri))
         for name, dataset in config.datasets.items()
     }
-    return dataclasses.replace(config, output=output.path, model=model, datasets=datasets)
+    checkpoints = config.checkpoints and _absolute("checkpoints", config.checkpoints)
+    return dataclasses.replace(config, output=output.path, checkpoints=checkpoints, model=model, datasets=datasets)
+
+
+def check_shares(config: TrainingConfig) -> None:
+    """Raises InputError if workers, as many as there may be, cannot all have as many samples of a batch, and lanes."""
+    if config.uneven:
+        return
+    whole = {f"datasets.{name}.batch": dataset.batch for name, dataset in config.datasets.items()}
+    for workers in range(config.least_workers or config.workers, config.workers + 1):
+        for name, number in {**whole, "the number of lanes": LANES}.items():
+            if number % workers:
+                raise InputError(
+                    f"{name} is {number}, of which {workers} workers cannot have as much each; choose another number "
+                    "of workers, or let them have it unevenly (uneven: true), which takes longer and changes no update"
+                )
 
 
 def check_datasets(config: TrainingConfig) -> dict[str, str]:

@@ -5,12 +5,12 @@ media works on a dummy, and a loss of weight zero still goes backward.
 """
 
 import dataclasses
-import logging
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray.train.torch
@@ -19,8 +19,9 @@ import torch.distributed as dist
 
 from jobs.command import InputError
 from model.flamingo import Flamingo
+from shards.location import Location
 from training.agreement import Agreement
-from training.checkpoint import load_optimizer, save_checkpoint
+from training.checkpoint import CheckpointWriter, load_optimizer
 from training.config import TrainingConfig
 from training.data.mixture import LoadedBatch, Part, datasets_of_update, load_updates
 from training.data.pictures import Canvas
@@ -29,32 +30,35 @@ from training.data.vocabulary import vocabulary_of
 from training.engine import AnyFlamingo, shard
 from training.health import Health
 from training.log import RunLog, trim_log
+from training.manifest import delete_unfinished, fetched_adapters, where_it_stands
 from training.measures import measured_update
 from training.micro_batches import count_micro_batches
 from training.output import write_parameter_counts
 from training.phases import Phases, Watchdog, watch
-from training.plan import ADAPTERS, Plan, Progress, prune_checkpoints, where_it_stands
+from training.plan import Plan, Progress
 
 
 def train(plan: Plan) -> None:
     """Trains from the plan's progress to its stop, and leaves a checkpoint there. Runs in every worker."""
-    plan = where_it_stands(plan)
+    part = Part(rank=dist.get_rank(), world=dist.get_world_size())
+    plan = where_it_stands(plan, part.rank, part.world)
     config, progress = plan.config, plan.progress
     phases = Phases(settle=torch.cuda.synchronize if config.gpu else None)
     model = load_model(config, plan.checkpoint)
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
-    part = Part(rank=dist.get_rank(), world=dist.get_world_size())
     log = open_log(plan, model) if part.rank == 0 else None
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     watch(model.vision, "vision", phases)
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.steps)
+    agreement = Agreement(seconds=config.stuck_seconds)
     with (
         load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates,
         Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),
+        CheckpointWriter(plan, agreement) as checkpoints,
     ):
-        make_updates(flamingo, updates, plan, phases, log, samples)
+        make_updates(flamingo, updates, plan, phases, agreement, checkpoints, log, samples)
     for opened in filter(None, (log, samples)):
         opened.close()
 
@@ -64,12 +68,14 @@ def make_updates(
     updates: Iterator[dict[str, LoadedBatch]],
     plan: Plan,
     phases: Phases,
+    agreement: Agreement,
+    checkpoints: CheckpointWriter,
     log: RunLog | None,
     samples: SampleLog | None,
 ) -> None:
     """All updates of the plan, and a checkpoint at each that is due."""
     config, progress, objectives = plan.config, plan.progress, list[float]()
-    agreement, health = Agreement(seconds=config.stuck_seconds), Health()
+    health = Health()
     while progress.update < plan.stop:
         started, before = time.monotonic(), progress
         progress = advance(progress, config)
@@ -86,6 +92,7 @@ def make_updates(
         keys = agreement.gather(describe_keys(batches) if told else None)
         told = [f"{sentence}; its samples: {', '.join(keys)}" for sentence in told]
         if health.skipped_in_a_row > config.max_skipped:
+            checkpoints.finish()
             raise InputError(f"update {progress.update}, as {config.max_skipped} before it: {told[0]}")
         phases.enter("log")
         if log:
@@ -94,10 +101,12 @@ def make_updates(
             log.write({**described, **epochs, "notes": [*epochs["notes"], *told]})
         if samples:
             samples.write(progress.update, batches)
+        phases.enter("checkpoint")
+        checkpoints.look()
         if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
-            phases.enter("checkpoint")
-            write_checkpoint(flamingo, plan, progress, objectives)
+            checkpoints.write(flamingo, progress, statistics.fmean(objectives) if objectives else math.inf)
             objectives.clear()
+    checkpoints.finish()
 
 
 def planned_calls(progress: Progress, config: TrainingConfig) -> dict[str, str]:
@@ -116,34 +125,20 @@ def describe_keys(batches: Mapping[str, LoadedBatch]) -> list[str]:
 
 
 def open_log(plan: Plan, model: Flamingo) -> RunLog:
-    """The log of the rank that keeps it, which also notes how many parameters are trained."""
+    """The log of the rank that keeps it, which also notes how many parameters are trained, and tidies up."""
+    delete_unfinished(plan.checkpoints)
     trim_log(plan.output, plan.progress.update)
     write_parameter_counts(plan.output, model)  # before ZeRO shards them
     return RunLog(plan.output, update=plan.progress.update)
 
 
-def write_checkpoint(flamingo: AnyFlamingo, plan: Plan, progress: Progress, objectives: Sequence[float]) -> None:
-    """Leaves a checkpoint, and deletes those that need not be kept. All ranks must call it.
-
-    Raises InputError if it cannot be written, unless the run is to go on without it.
-    """
-    objective = statistics.fmean(objectives) if objectives else math.inf
-    why = save_checkpoint(flamingo, plan.output, progress, objective)
-    last = progress.update == plan.stop
-    if why and (last or plan.config.checkpoint_failure == "stop"):
-        raise InputError(f"{why}; the run's last whole checkpoint is as it was: make room, and run the command again")
-    if dist.get_rank() == 0:
-        if why:
-            logging.getLogger(__name__).error("%s; the run goes on without it", why)
-        else:
-            prune_checkpoints(plan.output, plan.config.keep_checkpoints)
-
-
-def load_model(config: TrainingConfig, checkpoint: Path | None) -> Flamingo:
+def load_model(config: TrainingConfig, checkpoint: Location | None) -> Flamingo:
     """New adapters drawn from the run's seed, or the checkpoint's. Raises InputError if a backbone is unfit."""
     torch.manual_seed(config.seed)
     try:
-        model = Flamingo.from_pretrained(checkpoint / ADAPTERS) if checkpoint else Flamingo.from_backbones(config.model)
+        with TemporaryDirectory() as scratch:
+            adapters = fetched_adapters(checkpoint, Path(scratch)) if checkpoint else None
+            model = Flamingo.from_pretrained(adapters) if adapters else Flamingo.from_backbones(config.model)
     except ValueError as error:
         raise InputError(str(error)) from error
     model.checkpoint_activations(config.checkpoint_activations)

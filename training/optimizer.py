@@ -1,9 +1,10 @@
 """AdamW over what is trained, in the paper's groups."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model.flamingo import Flamingo
 
@@ -14,6 +15,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 def make_optimizer(model: Flamingo, weight_decay: float) -> torch.optim.AdamW:
     """torch's own AdamW, because DeepSpeed's would be compiled on the machine."""
     return torch.optim.AdamW(parameter_groups(model, weight_decay))
+
+
+def make_moments(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:
+    """Makes the moments of `parameters`, which AdamW would make in its first step: a checkpoint may come before it."""
+    for parameter in parameters:
+        moments = {moment: torch.zeros_like(parameter) for moment in MOMENTS}
+        optimizer.state[parameter] = {"step": torch.tensor(0.0), **moments}
 
 
 def parameter_groups(model: Flamingo, weight_decay: float) -> list[dict[str, Any]]:

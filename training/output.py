@@ -6,6 +6,7 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
@@ -13,10 +14,11 @@ from rich.table import Table
 
 from jobs.command import InputError
 from model.flamingo import Flamingo
-from shards.location import locate
+from shards.location import Location, locate
 from training.config import TrainingConfig
 from training.log import read_log
-from training.plan import ADAPTERS, Progress, checkpoint_folder
+from training.manifest import Checkpoint, fetched_adapters, read_checkpoint
+from training.plan import ADAPTERS, Progress, checkpoint_folder, checkpoints_of
 
 RUN = "run.json"
 PARAMETERS = "parameters.json"
@@ -24,6 +26,7 @@ SUMMARY = "summary.json"
 FREE_TO_CHANGE = (
     *("output", "updates", "limit", "workers", "gpu", "checkpoint_every", "persistent_parameters"),
     *("decoders", "prefetch", "skip_bad_shards", "log_samples", "zero_stage", "offload", "micro_batch"),
+    *("least_workers", "uneven", "checkpoints", "checkpoint_while_training"),
     *("keep_checkpoints", "checkpoint_failure", "failures", "max_skipped", "stuck_seconds", "checkpoint_activations"),
     "measures",
 )
@@ -37,12 +40,8 @@ def claim(config: TrainingConfig) -> None:
     path = output / RUN
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
-        for name in wanted:
-            if found.get(name) != wanted[name]:
-                raise InputError(
-                    f"output {output} belongs to another run: its {name} is {found.get(name)!r} and this run's is "
-                    f"{wanted[name]!r}; choose another folder"
-                )
+        if other := other_setting({name: found.get(name) for name in wanted}, wanted):
+            raise InputError(f"output {output} belongs to another run: {other}; choose another folder")
     elif output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"output {output} is no run's: it holds something else and no {RUN}; choose another folder")
     else:
@@ -58,6 +57,25 @@ def identity(config: TrainingConfig) -> dict[str, Any]:
     return json.loads(json.dumps({name: value for name, value in record.items() if name not in free}))
 
 
+def check_owner(folder: Location, checkpoint: Checkpoint, config: TrainingConfig) -> None:
+    """Raises InputError if the checkpoint in `folder` is another run's, say of another model."""
+    wanted = identity(config)
+    if other := other_setting({name: checkpoint.run.get(name) for name in wanted}, wanted):
+        raise InputError(f"the checkpoint in {folder} belongs to another run: {other}; choose other checkpoints")
+
+
+def other_setting(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """The first setting that another run's record gives another value than this run's, in words; None for none."""
+    for name in {**wanted, **found}:
+        theirs, ours = found.get(name), wanted.get(name)
+        if isinstance(theirs, dict) and isinstance(ours, dict):
+            if other := other_setting(theirs, ours):
+                return other.replace("its ", f"its {name}.", 1)
+        elif theirs != ours:
+            return f"its {name} is {theirs!r} and this run's is {ours!r}"
+    return None
+
+
 def is_finished(config: TrainingConfig, progress: Progress) -> bool:
     return progress.update >= config.updates and Path(config.output, SUMMARY).exists()
 
@@ -71,12 +89,19 @@ def write_parameter_counts(output: Path, model: Flamingo) -> None:
 
 def publish_adapters(config: TrainingConfig, update: int) -> None:
     """Copies the adapters of that update's checkpoint to OUTPUT/adapters, whole or not at all."""
+    folder = checkpoint_folder(checkpoints_of(config), update)
     target = Path(config.output, ADAPTERS)
     partial = target.with_name(f".{ADAPTERS}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(checkpoint_folder(Path(config.output), update) / ADAPTERS, partial)
+    copy_adapters(folder, partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def copy_adapters(folder: Location, target: Path) -> None:
+    """Copies the adapters of the checkpoint in `folder` to `target`."""
+    with TemporaryDirectory(dir=target.parent) as scratch:
+        shutil.copytree(fetched_adapters(folder, Path(scratch)), target, dirs_exist_ok=True)
 
 
 def write_summary(config: TrainingConfig) -> dict[str, Any]:
@@ -121,8 +146,8 @@ def print_summary(summary: dict[str, Any], config: TrainingConfig) -> None:
 
 def estimate(summary: dict[str, Any], config: TrainingConfig) -> str:
     """The hours and bytes of the whole run, from the updates made so far."""
-    checkpoint = checkpoint_folder(Path(config.output), summary["updates"])
-    size = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
+    folder = checkpoint_folder(checkpoints_of(config), summary["updates"])
+    size = sum((folder / name).size() for name in read_checkpoint(folder).files)
     hours = summary["seconds_per_update"] * config.updates / 3600
     checkpoints = -(-config.updates // config.checkpoint_every)
     return (

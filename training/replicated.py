@@ -1,5 +1,6 @@
 """A Flamingo that every worker holds whole (ZeRO stage 0): torch alone, gradients summed over the ranks once a step."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -53,13 +54,35 @@ class ReplicatedFlamingo:
         self.optimizer.zero_grad()
         return norm
 
-    def whole(self, parameter: nn.Parameter, moment: str | None = None) -> Tensor:
-        """float32[parameter's shape]: a trained parameter, or a moment of it."""
-        return self.optimizer.state[parameter][moment] if moment else parameter.detach()
+    def whole(self, parameter: nn.Parameter) -> Tensor:
+        """float32[parameter's shape]: a trained parameter."""
+        return parameter.detach()
 
-    def restore(self, state: dict[nn.Parameter, dict[str | None, Tensor]], update: int) -> None:
-        """Sets each trained parameter (None) and its moments, as after `update` steps."""
-        for parameter, values in state.items():
-            parameter.data.copy_(values[None])
-            moments = {moment: values[moment].to(self.device) for moment in MOMENTS}
-            self.optimizer.state[parameter] = {"step": torch.tensor(float(update)), **moments}
+    def held(self, parameter: nn.Parameter) -> range:
+        """Those elements of a trained parameter, flattened, whose state in the optimiser this rank holds: all."""
+        return range(parameter.numel())
+
+    def saved(self, parameter: nn.Parameter) -> range:
+        """Those elements that this rank alone writes to a checkpoint: as ZeRO-3 would deal them."""
+        return share(parameter.numel())
+
+    def piece(self, parameter: nn.Parameter, moment: str | None = None) -> Tensor:
+        """float32[saved elements]: a trained parameter, or a moment of it."""
+        mine = self.saved(parameter)
+        whole = self.optimizer.state[parameter][moment] if moment else parameter.detach()
+        return whole.flatten()[mine.start : mine.stop]
+
+    def restore(self, pieces: Mapping[nn.Parameter, Mapping[str | None, Tensor]], steps: int) -> None:
+        """Sets the trained parameters (None) and their moments, as after `steps` steps."""
+        for parameter, values in pieces.items():
+            parameter.data.copy_(values[None].view_as(parameter))
+            for moment in MOMENTS:
+                self.optimizer.state[parameter][moment].copy_(values[moment].view_as(parameter))
+            self.optimizer.state[parameter]["step"].fill_(steps)
+
+
+def share(elements: int) -> range:
+    """This rank's part of so many: ZeRO-3 pads them to a multiple of the ranks, and gives each as many."""
+    length = -(-elements // dist.get_world_size())
+    start = length * dist.get_rank()
+    return range(min(start, elements), min(start + length, elements))

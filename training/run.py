@@ -5,13 +5,15 @@ from pathlib import Path
 
 from jobs.command import run_command
 from jobs.connect import check_shared, connect
+from shards.claim import claim as claim_folder
 from shards.location import locate
 from training.config import TrainingConfig
-from training.inputs import check_backbones, check_datasets, with_absolute_paths
+from training.inputs import check_backbones, check_datasets, check_shares, with_absolute_paths
 from training.launch import start_workers
 from training.log import trim_log
-from training.output import claim, is_finished, print_summary, publish_adapters, write_summary
-from training.plan import Plan, Progress, last_checkpoint
+from training.manifest import check_files, last_checkpoint
+from training.output import check_owner, claim, is_finished, print_summary, publish_adapters, write_summary
+from training.plan import Plan, Progress, checkpoints_of
 from training.progress import follow
 
 
@@ -22,15 +24,18 @@ def run(config: TrainingConfig) -> None:
     another run.
     """
     config = with_absolute_paths(config)
+    check_shares(config)
     manifests = check_datasets(config)
     check_backbones(config)
     claim(config)
+    claim_folder(locate(config.output))
     progress = find_progress(config, manifests)
     if is_finished(config, progress):
         print(f"{config.output} already holds this run's {progress.update} updates; nothing to do.")
         return
     connect()
     check_shared("output", locate(config.output))
+    check_shared("checkpoints", checkpoints_of(config))
     stop = min(config.updates, progress.update + (config.limit or config.updates))
     trim_log(Path(config.output), progress.update)
     if progress.update < stop:
@@ -43,13 +48,16 @@ def run(config: TrainingConfig) -> None:
 def find_progress(config: TrainingConfig, manifests: dict[str, str]) -> Progress:
     """Where the run is: at its last whole checkpoint, or at the beginning.
 
-    Raises DatasetError if a dataset has changed since that checkpoint.
+    Raises InputError if that checkpoint is another run's, and DatasetError if a file of it, or a dataset, has changed.
     """
-    found = last_checkpoint(Path(config.output))
+    found = last_checkpoint(checkpoints_of(config))
     if found is None:
         return Progress(update=0, given=dict.fromkeys(config.datasets, 0), datasets=manifests)
-    found.check_datasets(manifests)
-    return found
+    folder, checkpoint = found
+    check_owner(folder, checkpoint, config)
+    checkpoint.progress.check_datasets(manifests)
+    check_files(folder, checkpoint.files.items())
+    return checkpoint.progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,6 +67,7 @@ def make_config(backbones: FlamingoConfig, mixture: dict[str, DatasetConfig]) ->
             "warmup": 2,
             "persistent_parameters": 0,
             "decoders": 1,
+            "uneven": True,
             **changes,
         }
         return TrainingConfig(output=str(output), model=backbones, datasets=mixture, **settings)

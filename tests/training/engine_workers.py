@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from shards.location import locate
 from training.config import TrainingConfig
 
 UPDATES = 2
@@ -41,17 +42,19 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
     In update `spoilt` the loss of the last dataset has a weight that is no number.
     """
     from training import loop
-    from training.checkpoint import load_optimizer, save_checkpoint
+    from training.agreement import Agreement
+    from training.checkpoint import CheckpointWriter, load_optimizer
     from training.controls import control_losses
     from training.engine import shard
     from training.gradients import Gradients
-    from training.plan import Progress, checkpoint_folder, last_checkpoint
+    from training.manifest import last_checkpoint
+    from training.plan import Plan, Progress
     from training.update import make_update
 
     progress = Progress(update=0, given=dict.fromkeys(config.datasets, 0), datasets={})
-    if start:
-        progress = last_checkpoint(start) or progress
-    checkpoint = checkpoint_folder(start, progress.update) if start else None
+    checkpoint = None
+    if start and (found := last_checkpoint(locate(str(start / "checkpoints")))):
+        checkpoint, progress = found[0], found[1].progress
     model = loop.load_model(config, checkpoint)
     flamingo = shard(model, config, torch.device("cpu"))
     if checkpoint:
@@ -66,7 +69,10 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
             controls = control_losses(flamingo, batches, config)
             measures = make_update(flamingo, batches, now, rate, loop.Phases(), Gradients(flamingo))
             records.append({**measures, **controls})
-    assert save_checkpoint(flamingo, Path(config.output), progress, 0.0) is None
+    plan = Plan(config=config, progress=progress, stop=progress.update)
+    with CheckpointWriter(plan, Agreement(seconds=60)) as checkpoints:
+        checkpoints.write(flamingo, progress, 0.0)
+        checkpoints.finish()
     if dist.get_rank() == 0:
         Path(config.output, "records.json").write_text(json.dumps(records))
 

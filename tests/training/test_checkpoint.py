@@ -1,76 +1,121 @@
-"""Checkpoints on disk: which of them count, what is checked before one is read, which are kept."""
+"""Checkpoints on disk: which of them count, whose they are, what is checked before one is read, which are kept."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from jobs.command import InputError
 from shards.errors import DatasetError
-from training.plan import (
-    Progress,
-    checkpoint_folder,
+from shards.location import Location, locate
+from training.config import TrainingConfig
+from training.manifest import (
+    Checkpoint,
+    check_files,
     commit_checkpoint,
+    delete_unfinished,
     last_checkpoint,
     prune_checkpoints,
-    read_checkpoint,
     whole_checkpoints,
 )
+from training.output import check_owner, identity
+from training.plan import Progress, checkpoint_folder
 
 
 def progress_at(update: int) -> Progress:
     return Progress(update=update, given={"pages": 4 * update}, datasets={"pages": "abc"})
 
 
-def write(output: Path, update: int, objective: float = 1.0, *, committed: bool = True) -> Path:
-    folder = checkpoint_folder(output, update)
-    (folder / "adapters").mkdir(parents=True)
-    (folder / "adapters" / "adapters.safetensors").write_bytes(b"weights %d" % update)
-    (folder / "optimizer.safetensors").write_bytes(b"moments %d" % update)
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Location:
+    return locate(str(tmp_path / "checkpoints"))
+
+
+def write(checkpoints: Location, update: int, objective: float = 1.0, *, committed: bool = True) -> Location:
+    folder = checkpoint_folder(checkpoints, update)
+    files = {
+        "adapters/adapters.safetensors": b"weights %d" % update,
+        "optimizer/00000-of-00001.safetensors": b"moments %d" % update,
+    }
+    for name, data in files.items():
+        (folder / name).write(data)
     if committed:
-        commit_checkpoint(folder, progress_at(update), objective)
+        sha256 = {name: (folder / name).sha256() for name in files}
+        checkpoint = Checkpoint(progress=progress_at(update), objective=objective, run={}, files=sha256)
+        commit_checkpoint(folder, checkpoint)
     return folder
 
 
-def test_the_last_with_a_manifest_counts(tmp_path: Path):
-    assert last_checkpoint(tmp_path) is None
-    write(tmp_path, 5)
-    folder = write(tmp_path, 10, 0.25)
-    write(tmp_path, 15, committed=False)  # killed before its manifest
+def updates(checkpoints: Location) -> list[int]:
+    return [int(folder.name.removeprefix("update-")) for folder in whole_checkpoints(checkpoints)]
 
-    assert last_checkpoint(tmp_path) == progress_at(10)
-    checkpoint = read_checkpoint(folder)
-    assert checkpoint.objective == 0.25
-    assert checkpoint.files == {  # sha256sum
+
+def test_the_last_with_a_manifest_counts(checkpoints: Location):
+    assert last_checkpoint(checkpoints) is None
+    write(checkpoints, 5)
+    write(checkpoints, 10, 0.25)
+    write(checkpoints, 15, committed=False)  # killed before its manifest
+
+    found = last_checkpoint(checkpoints)
+    assert found
+    assert found[0] == checkpoint_folder(checkpoints, 10)
+    assert found[1].progress == progress_at(10)
+    assert found[1].objective == 0.25
+    assert found[1].files == {  # sha256sum
         "adapters/adapters.safetensors": "6bcd9b86c50c7963c5fc82961152ebab3be3f972dc59b0e8ab7b3fc1330ae676",
-        "optimizer.safetensors": "53c30b7019fd86c4769f33b1bfbe77de818595572398ee0862a4b4e6aa36078a",
+        "optimizer/00000-of-00001.safetensors": "53c30b7019fd86c4769f33b1bfbe77de818595572398ee0862a4b4e6aa36078a",
     }
 
 
-@pytest.mark.parametrize("data", [b"moments 11", b"moments", b""])
-def test_a_changed_file_is_named(tmp_path: Path, data: bytes):
-    (write(tmp_path, 10) / "optimizer.safetensors").write_bytes(data)
-    with pytest.raises(DatasetError, match=r"update-000000010/optimizer\.safetensors has changed since it was written"):
-        last_checkpoint(tmp_path)
+def test_what_has_no_manifest_is_deleted_before_others_are_written(checkpoints: Location):
+    write(checkpoints, 5)
+    write(checkpoints, 10, committed=False)
+    (checkpoints / "notes.txt").write(b"mine")
+    delete_unfinished(checkpoints)
+    assert (checkpoints.folders(), checkpoints.files()) == (["update-000000005"], ["notes.txt"])
 
 
-def test_a_missing_file_is_named(tmp_path: Path):
-    (write(tmp_path, 10) / "optimizer.safetensors").unlink()
-    with pytest.raises(DatasetError, match=r"update-000000010/optimizer\.safetensors"):
-        last_checkpoint(tmp_path)
+@pytest.mark.parametrize("data", [b"moments 11", b"moments", b"", None])
+def test_a_changed_or_missing_file_is_named(checkpoints: Location, data: bytes | None):
+    part = write(checkpoints, 10) / "optimizer/00000-of-00001.safetensors"
+    part.delete()
+    if data is not None:
+        part.write(data)
+    found = last_checkpoint(checkpoints)
+    assert found
+    with pytest.raises(DatasetError, match=r"update-000000010/optimizer/00000-of-00001\.safetensors"):
+        check_files(found[0], found[1].files.items())
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"progress": {}, "objective": 1, "files": {}}'])
-def test_another_manifest_is_refused(tmp_path: Path, text: str):
-    (write(tmp_path, 10) / "manifest.json").write_text(text)
+@pytest.mark.parametrize("text", ["", "[]", "{}", "\xff", '{"progress": {}, "objective": 1, "run": {}, "files": {}}'])
+def test_another_manifest_is_refused(checkpoints: Location, text: str):
+    (write(checkpoints, 10) / "manifest.json").write(text.encode("latin-1"))
     with pytest.raises(DatasetError, match=r"manifest\.json is not a checkpoint's manifest"):
-        last_checkpoint(tmp_path)
+        last_checkpoint(checkpoints)
 
 
-@pytest.mark.parametrize(("keep", "left"), [(0, [1, 2, 3, 4, 5]), (1, [2, 5]), (2, [2, 4, 5]), (9, [1, 2, 3, 4, 5])])
-def test_the_last_and_the_best_are_kept(tmp_path: Path, keep: int, left: list[int]):
+@pytest.mark.parametrize(("keep", "left"), [(0, [5, 4, 3, 2, 1]), (1, [5, 2]), (2, [5, 4, 2]), (9, [5, 4, 3, 2, 1])])
+def test_the_last_and_the_best_are_kept(checkpoints: Location, keep: int, left: list[int]):
     for update, objective in enumerate([3.0, 0.5, 2.0, 1.0, 1.5], start=1):
-        write(tmp_path, update, objective)
+        write(checkpoints, update, objective)
 
-    prune_checkpoints(tmp_path, keep)
+    prune_checkpoints(checkpoints, keep)
 
-    assert whole_checkpoints(tmp_path) == [checkpoint_folder(tmp_path, update) for update in left]
-    assert sorted(tmp_path.glob("checkpoints/*")) == whole_checkpoints(tmp_path)
+    assert updates(checkpoints) == left
+    assert len(checkpoints.folders()) == len(left)
+
+
+def test_another_models_checkpoint_is_refused_by_its_manifest(
+    make_config: Callable[..., TrainingConfig], checkpoints: Location, tmp_path: Path
+):
+    config = make_config(tmp_path / "run")
+    another = dataclasses.replace(config, model=dataclasses.replace(config.model, latents=8))
+    mine, theirs = (
+        Checkpoint(progress=progress_at(5), objective=1.0, run=identity(one), files={}) for one in (config, another)
+    )
+    check_owner(checkpoints, mine, dataclasses.replace(config, workers=4, checkpoint_every=7))
+    with pytest.raises(
+        InputError, match=r"/checkpoints belongs to another run: its model\.latents is 8 and this run's is 4; choose"
+    ):
+        check_owner(checkpoints, theirs, config)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from engine_workers import UPDATES, run_workers
-from safetensors.torch import load_file
+from optimizer_files import read_optimizer
 
 SPREAD = {
     "stage 3": {},
@@ -20,7 +20,13 @@ SPREAD = {
     "stage 3, adapters anew": {"checkpoint_activations": "adapters"},
     "stage 3, all anew": {"checkpoint_activations": "all"},
 }
-CONTINUED = {"from 3 to 2": {"zero_stage": 2}, "from 3 to 3": {}, "from 3 to 0": {"zero_stage": 0}}
+CONTINUED = {
+    "from 3 to 2": {"zero_stage": 2, "start": "two/stage 3"},
+    "from 3 to 3": {"start": "two/stage 3"},
+    "from 2 to 0": {"zero_stage": 0, "start": "two/stage 2"},
+    "from 0 to 3": {"start": "two/stage 0"},
+    "from one worker to two": {"start": "one/first"},
+}
 
 SPOILT = {"spoilt, stage 3": {}, "spoilt, stage 2": {"zero_stage": 2}, "spoilt, stage 0": {"zero_stage": 0}}
 
@@ -30,18 +36,18 @@ def runs(make_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the runs of both tables on two workers, and on one that holds all for as many updates."""
     folder = tmp_path_factory.mktemp("runs")
     config = make_config(folder, updates=9, learning_rate=3e-3, warmup=3, decoders=0)
-    continued = {name: {**changes, "start": "two/stage 3"} for name, changes in CONTINUED.items()}
-    spoilt = {name: {**changes, "spoilt": 1} for name, changes in SPOILT.items()}
-    run_workers(2, folder / "two", {**SPREAD, **continued, **spoilt}, config)
     whole = {"zero_stage": 0}
     run_workers(1, folder / "one", {"first": whole, "second": {**whole, "start": "one/first"}}, config)
+    spoilt = {name: {**changes, "spoilt": 1} for name, changes in SPOILT.items()}
+    run_workers(2, folder / "two", {**SPREAD, **CONTINUED, **spoilt}, config)
+    run_workers(1, folder / "one again", {"from two workers to one": {"start": "two/stage 3"}}, config)
     return folder
 
 
 def read(run: Path) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """The records of a run, and the trained parameters and moments at its end."""
-    (optimizer,) = run.glob("checkpoints/*/optimizer.safetensors")
-    return json.loads((run / "records.json").read_text()), load_file(optimizer)
+    (checkpoint,) = run.glob("checkpoints/*")
+    return json.loads((run / "records.json").read_text()), read_optimizer(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,16 @@ def test_two_workers_make_the_updates_of_one(runs: Path, name: str, reference: s
         assert record["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
     assert len(records) == UPDATES
     assert state.keys() == expected.keys()
+    for key, value in state.items():
+        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
+
+
+def test_one_worker_goes_on_from_two(runs: Path):
+    records, state = read(runs / "one again" / "from two workers to one")
+    expected_records, expected = read(runs / "one" / "second")
+
+    for record, other in zip(records, expected_records, strict=True):
+        assert record["loss"] == pytest.approx(other["loss"], abs=1e-5)
     for key, value in state.items():
         torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
 

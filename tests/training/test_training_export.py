@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from shards.location import locate
 from training.export import main
-from training.plan import Progress, checkpoint_folder, commit_checkpoint
+from training.manifest import Checkpoint, commit_checkpoint
+from training.plan import Progress, checkpoint_folder
 
 SETTINGS = {
     "model": {"vision": "openai/clip", "language": "facebook/opt"},
@@ -24,12 +26,15 @@ def run(tmp_path: Path) -> Path:
     """A run of 48 updates with checkpoints at 24 and 48."""
     folder = tmp_path / "run"
     for update in (24, 48):
-        adapters = checkpoint_folder(folder, update) / "adapters"
+        checkpoint = checkpoint_folder(locate(str(folder / "checkpoints")), update)
+        adapters = Path(checkpoint.path, "adapters")
         adapters.mkdir(parents=True)
         (adapters / "config.json").write_text(f"config {update}")
         (adapters / "adapters.safetensors").write_text(f"weights {update}")
         given, datasets = {"m3w": 16 * update, "pairs": 32 * update}, {"m3w": "abc", "pairs": "def"}
-        commit_checkpoint(adapters.parent, Progress(update=update, given=given, datasets=datasets), 1.0)
+        progress = Progress(update=update, given=given, datasets=datasets)
+        files = {f"adapters/{path.name}": locate(str(path)).sha256() for path in adapters.iterdir()}
+        commit_checkpoint(checkpoint, Checkpoint(progress=progress, objective=1.0, run=SETTINGS, files=files))
     (folder / "run.json").write_text(json.dumps(SETTINGS))
     lines = [json.dumps({"update": n, "loss": {"m3w": 4 - n / 100, "pairs": 3 - n / 100}}) for n in range(1, 49)]
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
@@ -70,7 +75,7 @@ def test_what_is_not_there_is_a_sentence(run: Path, tmp_path: Path, capsys, word
 
 
 def test_changed_weights_are_not_exported(run: Path, tmp_path: Path, capsys):
-    (checkpoint_folder(run, 48) / "adapters" / "adapters.safetensors").write_text("weights 49")
+    (run / "checkpoints/update-000000048/adapters/adapters.safetensors").write_text("weights 49")
     assert main([str(run), "48", str(tmp_path / "out")]) == 2
     assert "adapters.safetensors has changed since it was written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
