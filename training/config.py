@@ -11,6 +11,7 @@ from training.schedule import Schedule, scale_at
 
 Precision = Literal["fp32", "bf16"]
 Objective = Literal["accumulated", "round_robin", "merged"]
+LoggerName = Literal["tensorboard", "ray", "wandb", "mlflow"]
 
 
 def _at_least(config: object, least: int, *names: str) -> None:
@@ -153,6 +154,9 @@ class TrainingConfig:
     """Updates whose batches each worker has ready ahead of the one it works on."""
     skip_bad_shards: int = 0
     """Shards of each dataset without which a worker goes on, if they are missing, cut, or changed."""
+    loggers: tuple[LoggerName, ...] = ("tensorboard", "ray")
+    """Who is told what the log says, beside OUTPUT/log.jsonl: TensorBoard, Ray's metrics (which Prometheus reads), and
+    as extras Weights & Biases and MLflow, which take their own settings from the workers' environment."""
     measures: MeasuresConfig = MeasuresConfig()
     """What is measured now and then."""
     log_samples: bool = False

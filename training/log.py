@@ -1,13 +1,13 @@
-"""The run's log: a JSON object an update in `log.jsonl`, and the same numbers for TensorBoard."""
+"""The run's log: a JSON object an update in `log.jsonl`, and the same numbers for the loggers that were asked for."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from shards.location import locate
+from training.config import LoggerName
+from training.loggers import open_loggers
 
 LOG = "log.jsonl"
 
@@ -15,26 +15,34 @@ LOG = "log.jsonl"
 class RunLog:
     """Appends records to the log of the run in `folder`, from the update behind number `update` on."""
 
-    def __init__(self, folder: Path, *, update: int) -> None:
+    def __init__(self, folder: Path, *, update: int, loggers: Sequence[LoggerName] = ()) -> None:
         self._file = (folder / LOG).open("a", encoding="utf-8")
-        self._board = SummaryWriter(folder / "tensorboard", purge_step=update + 1)
+        self._loggers = open_loggers(loggers, folder, update)
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Adds the record of one update: `update` is its number, mappings are shown as groups, `notes` as text."""
         self._file.write(_line(record))
         self._file.flush()
-        for note in record.get("notes", ()):
-            self._board.add_text("notes", note, record["update"])
-        for name, value in record.items():
-            if name == "notes":
-                continue
-            curves = value if isinstance(value, Mapping) else {"": value}
-            for curve, number in curves.items():
-                self._board.add_scalar(f"{name}/{curve}".rstrip("/"), number, record["update"])
+        for logger in self._loggers:
+            logger.add(record["update"], flatten(record))
+            for note in record.get("notes", ()):
+                logger.note(record["update"], note)
 
     def close(self) -> None:
         self._file.close()
-        self._board.close()
+        for logger in self._loggers:
+            logger.close()
+
+
+def flatten(record: Mapping[str, Any]) -> dict[str, float]:
+    """A record's numbers by the names of their curves: {"loss": {"pages": 1.5}} is {"loss/pages": 1.5}."""
+    curves = dict[str, float]()
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            curves |= {f"{name}/{curve}": number for curve, number in value.items()}
+        elif name not in ("notes", "update"):
+            curves[name] = value
+    return curves
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

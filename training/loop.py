@@ -129,7 +129,7 @@ def open_log(plan: Plan, model: Flamingo) -> RunLog:
     delete_unfinished(plan.checkpoints)
     trim_log(plan.output, plan.progress.update)
     write_parameter_counts(plan.output, model)  # before ZeRO shards them
-    return RunLog(plan.output, update=plan.progress.update)
+    return RunLog(plan.output, update=plan.progress.update, loggers=plan.config.loggers)
 
 
 def load_model(config: TrainingConfig, checkpoint: Location | None) -> Flamingo:

@@ -11,6 +11,7 @@ from training.config import TrainingConfig
 from training.inputs import check_backbones, check_datasets, check_shares, with_absolute_paths
 from training.launch import start_workers
 from training.log import trim_log
+from training.loggers import check_loggers
 from training.manifest import check_files, last_checkpoint
 from training.output import check_owner, claim, is_finished, print_summary, publish_adapters, write_summary
 from training.plan import Plan, Progress, checkpoints_of
@@ -27,6 +28,7 @@ def run(config: TrainingConfig) -> None:
     check_shares(config)
     manifests = check_datasets(config)
     check_backbones(config)
+    check_loggers(config.loggers)
     claim(config)
     claim_folder(locate(config.output))
     progress = find_progress(config, manifests)

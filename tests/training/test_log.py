@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
 from training.log import LOG, RunLog, read_log, read_log_from, trim_log
 
 
@@ -37,12 +35,3 @@ def test_a_trimmed_log_goes_on(tmp_path: Path):
     write(tmp_path, 3, 4)
 
     assert [record["update"] for record in read_log(tmp_path)] == [1, 2, 3, 4]
-
-
-def test_tensorboard_shows_the_same_numbers(tmp_path: Path):
-    write(tmp_path, 1, 2)
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
-    board.Reload()
-
-    assert [(event.step, event.value) for event in board.Scalars("loss/pages")] == [(1, 0.5), (2, 1.0)]
-    assert [event.value for event in board.Scalars("seconds")] == [1.5, 1.5]
