@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ from model.config import FlamingoConfig
 
 WEIGHTS = "adapters.safetensors"
 CONFIG = "config.json"
+MAY_DIFFER = ("vision", "language", "vision_frozen", "language_frozen", "image_size")
+"""Of a model that goes on from adapters; where backbones lie says nothing, and what they are, their fingerprints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,22 @@ class Adapters:
                     f"the adapters in {self.folder} were trained on other {part} weights than {source} holds;"
                     f" set {part} in {self.folder / CONFIG} to the backbone they belong to"
                 )
+
+    def check_config(self, config: FlamingoConfig) -> None:
+        """Raise ValueError where a Flamingo of that config cannot go on from these adapters."""
+        check_same_model(self.folder, self.config, config)
+
+
+def check_same_model(folder: Path, theirs: FlamingoConfig, ours: FlamingoConfig) -> None:
+    """Raise ValueError where the adapters in `folder` are of a model of another config, but for what may be changed
+    between two trainings."""
+    for field in fields(FlamingoConfig):
+        found, wanted = getattr(theirs, field.name), getattr(ours, field.name)
+        if field.name not in MAY_DIFFER and found != wanted:
+            raise ValueError(
+                f"the adapters in {folder} were trained with {field.name} {found!r}, and this model has {wanted!r};"
+                " make them the same"
+            )
 
 
 def fingerprint(backbone: nn.Module) -> str:
@@ -72,13 +90,22 @@ def describe_adapters(config: FlamingoConfig, fingerprints: Mapping[str, str]) -
 
 def read_adapters(folder: Path) -> Adapters:
     """Read what `write_adapters` wrote. Raises ValueError where the folder holds something else."""
+    return _read(folder, weights=True)
+
+
+def read_without_weights(folder: Path) -> Adapters:
+    """The same, but with an empty state, so that it takes no memory."""
+    return _read(folder, weights=False)
+
+
+def _read(folder: Path, *, weights: bool) -> Adapters:
     try:
         described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         return Adapters(
             folder=folder,
             config=FlamingoConfig(**described["flamingo"]),
             fingerprints=described["fingerprints"],
-            state=load_file(folder / WEIGHTS),
+            state=load_file(folder / WEIGHTS) if weights else {},
         )
     except OSError as error:
         raise ValueError(f"{folder} holds no adapters, which are {CONFIG} and {WEIGHTS}: {error}") from error

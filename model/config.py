@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_origin
 
-MAY_BE_ZERO = ("cross_attention_first", "time_embeddings")
+MAY_BE_ZERO = ("cross_attention_first", "time_embeddings", "image_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +19,14 @@ class FlamingoConfig:
     vision_class_token: bool = True
     """Whether the token that vision transformers put before their patches is among the features; in OpenFlamingo
     it is not."""
+
+    vision_frozen: bool = True
+    """Whether the vision encoder stays as it is; the paper trains it when it fine-tunes. Trained, it is kept with the
+    adapters."""
+
+    image_size: int = 0
+    """Side of the squares that the vision encoder is shown, in pixels; 0 for those it was trained on. At another size
+    its embeddings of positions are interpolated (the paper fine-tunes at 480)."""
 
     cross_attention_every: int = 1
     """Layers of the language model by gated block."""

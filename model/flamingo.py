@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.adapters import fingerprint, read_adapters, write_adapters
+from model.adapters import Adapters, fingerprint, read_adapters, write_adapters
 from model.arrangement import Arrangement, arrange, arrange_all
 from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
@@ -64,7 +64,12 @@ class Flamingo(nn.Module):
 
         Raises ValueError where a backbone cannot be loaded or lacks what Flamingo needs.
         """
-        vision = load_vision_encoder(config.vision, class_token=config.vision_class_token)
+        vision = load_vision_encoder(
+            config.vision,
+            class_token=config.vision_class_token,
+            image_size=config.image_size,
+            frozen=config.vision_frozen,
+        )
         lm, tokenizer = load_language_model(config.language)
         fingerprints = {"vision": fingerprint(vision.backbone), "language": fingerprint(lm)}
         return cls(config, vision, LanguageModel(lm, tokenizer), fingerprints)
@@ -80,6 +85,22 @@ class Flamingo(nn.Module):
         saved.check_backbones(flamingo.fingerprints)
         flamingo.load_adapter_state_dict(saved.state)
         return flamingo
+
+    def begin_from(self, saved: Adapters) -> None:
+        """Set what is trained to what was trained before, to go on from there, say with a backbone unfrozen.
+
+        A backbone that was frozen then, and is trained now, stays as it was loaded. Raises ValueError where the
+        adapters are those of another model.
+        """
+        saved.check_backbones(self.fingerprints)
+        saved.check_config(self.config)
+        own, config = self.adapter_state_dict(), self.config
+        thawed = {
+            "vision": saved.config.vision_frozen and not config.vision_frozen,
+            "language": saved.config.language_frozen and not config.language_frozen,
+        }
+        as_loaded = {name: value for name, value in own.items() if thawed.get(name.partition(".")[0])}
+        self.load_adapter_state_dict({**as_loaded, **saved.state})
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write what is trained, and by name and fingerprint what is not, into a folder of their own."""

@@ -1,4 +1,4 @@
-"""The frozen vision encoder: any Hugging Face backbone that turns pixels into a grid of features."""
+"""The vision encoder: any Hugging Face backbone that turns pixels into a grid of features, frozen or trained on."""
 
 import inspect
 
@@ -8,34 +8,65 @@ from transformers import AutoModel, PretrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
 Colour = tuple[float, float, float]
+STRETCH = "interpolate_pos_encoding"
+"""By which Hugging Face's vision transformers are told to stretch their embeddings of positions."""
 
 
 class VisionEncoder(nn.Module):
-    """A frozen backbone behind uint8 pixels, with or without the class token before its patches.
+    """A backbone behind uint8 pixels, with or without the class token before its patches.
 
     `size` is the side of the square it takes, in pixels; `mean` and `std` are its normalisation in 0..1;
     `width` is that of its features, found by running it once.
     """
 
-    def __init__(self, backbone: nn.Module, *, size: int, mean: Colour, std: Colour, class_token: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        size: int,
+        mean: Colour,
+        std: Colour,
+        class_token: bool = True,
+        frozen: bool = True,
+        stretched: bool = False,
+    ) -> None:
+        """`frozen`: gives no gradient. `stretched`: `size` is another than the backbone's own, to which embeddings of
+        positions are interpolated where it has any."""
         super().__init__()
         self.first_feature = 0 if class_token else 1
+        self.frozen = frozen
+        stretches = stretched and STRETCH in inspect.signature(backbone.forward).parameters
+        self.options = {STRETCH: True} if stretches else {}
         self.backbone = backbone.requires_grad_(False)
         self.size, self.mean, self.std = size, mean, std
         self.train(False)
         self.width = self(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).shape[-1]
+        if not frozen:
+            self.unfreeze()
+
+    def unfreeze(self) -> None:
+        """Make trainable what has a share in the features; a pooler, say, has none, and stays as it is."""
+        weights = list(self.backbone.requires_grad_(True).parameters())
+        features = self.encode(torch.zeros(1, 3, self.size, self.size, dtype=torch.uint8, device=weights[0].device))
+        gradients = torch.autograd.grad(features.sum(), weights, allow_unused=True)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.requires_grad_(gradient is not None)
 
     def train(self, mode: bool = True) -> "VisionEncoder":
-        """A frozen backbone stays in evaluation mode, whatever the mode of the model around it."""
+        """The backbone stays in evaluation mode, whatever the mode of the model around it."""
         return super().train(False)
 
-    @torch.no_grad()
     def forward(self, pixels: Tensor, frame_mask: Tensor | None = None, *, calls: int = 1) -> Tensor:
-        """uint8[media, time, 3, size, size] to float[media, time, space, width], without gradient.
+        """uint8[media, time, 3, size, size] to float[media, time, space, width], without gradient where it is frozen.
 
         Only the frames of frame_mask bool[media, time] are looked at, in `calls` runs of the backbone one after
         the other; the features of padding are zero.
         """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.look(pixels, frame_mask, calls)
+
+    def look(self, pixels: Tensor, frame_mask: Tensor | None, calls: int) -> Tensor:
+        """What `forward` gives, with gradient."""
         if frame_mask is None:
             frame_mask = pixels.new_ones(pixels.shape[:2], dtype=torch.bool)
         frames = pixels[frame_mask]
@@ -48,7 +79,7 @@ class VisionEncoder(nn.Module):
 
     def encode(self, frames: Tensor) -> Tensor:
         """uint8[frames, 3, size, size] to float[frames, space, width]."""
-        output = self.backbone(pixel_values=self.normalise(frames))
+        output = self.backbone(pixel_values=self.normalise(frames), **self.options)
         return spatial_features(output, type(self.backbone).__name__)[:, self.first_feature :]
 
     def normalise(self, frames: Tensor) -> Tensor:
@@ -58,8 +89,12 @@ class VisionEncoder(nn.Module):
         return ((frames.float() / 255 - mean) / std).to(dtype)
 
 
-def load_vision_encoder(source: str, *, class_token: bool = True) -> VisionEncoder:
+def load_vision_encoder(
+    source: str, *, class_token: bool = True, image_size: int = 0, frozen: bool = True
+) -> VisionEncoder:
     """Load the backbone and its normalisation from a local folder or a hub id, in float32.
+
+    `image_size` is the side of the squares it is to take, in pixels; 0 for its own.
 
     Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept; timm's models (NFNet) need timm, and
     torchvision for it. Raises ValueError where the
@@ -75,13 +110,22 @@ def load_vision_encoder(source: str, *, class_token: bool = True) -> VisionEncod
         raise ValueError(
             f"vision is {source!r}, a {type(backbone).__name__}, which lacks a forward that takes pixel_values"
         )
-    encoder = VisionEncoder(
-        backbone,
-        size=square_side(settings, source),
-        mean=colour(settings, "image_mean", source),
-        std=colour(settings, "image_std", source),
-        class_token=class_token,
-    )
+    own_size = square_side(settings, source)
+    mean, std = colour(settings, "image_mean", source), colour(settings, "image_std", source)
+    try:
+        encoder = VisionEncoder(
+            backbone,
+            size=image_size or own_size,
+            mean=mean,
+            std=std,
+            class_token=class_token,
+            frozen=frozen,
+            stretched=image_size not in (0, own_size),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"vision is {source!r}, which cannot take pictures of {image_size or own_size} pixels: {error}"
+        ) from error
     weights = model.state_dict()
     settle_missing(encoder, {name: weights[name] for name in sorted(report["missing_keys"])}, source)
     return encoder

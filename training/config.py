@@ -101,6 +101,9 @@ class TrainingConfig:
     """The backbones, which stay frozen, and the shape of what is trained between them."""
     datasets: Mapping[str, DatasetConfig]
     """The mixture by name; each update takes one batch of every dataset, unless the objective is round_robin."""
+    init_from: str = ""
+    """Adapters to begin with: a folder that a run or an export left, or empty for new ones. A vision encoder that was
+    frozen when they were trained, and is trained now (model.vision_frozen false), begins as it is loaded."""
     objective: Objective = "accumulated"
     """What an update goes down: the sum over datasets of weight * (mean loss over the tokens of its batch), which is
     the paper's; that of one dataset, each in its turn (round_robin); or the mean over the tokens of all batches
@@ -118,8 +121,11 @@ class TrainingConfig:
     its floor at the last update."""
     learning_rate_floor: float = 0.0
     """Of the last update, as a share of `learning_rate`; a constant schedule does not reach it."""
+    vision_learning_rate: float = 1.0
+    """Of the vision encoder, where it is trained, as a share of `learning_rate`."""
     weight_decay: float = 0.1
-    """On the weight matrices of the gated blocks; none on the resampler, norms, biases, gates and new tokens."""
+    """On the weight matrices of the gated blocks; none on the resampler, norms, biases, gates and new tokens, nor on a
+    vision encoder that is trained."""
     clip: float = 1.0
     """Largest norm of an update's gradient, all datasets and workers together."""
     precision: Precision = "fp32"
@@ -188,6 +194,7 @@ class TrainingConfig:
             raise ValueError("datasets is empty; it must name at least 1 dataset")
         _at_least(self, 1, "updates", "workers", "prefetch", "checkpoint_every")
         _at_least(self, 0, "persistent_parameters", "learning_rate", "warmup", "weight_decay", "seed", "z_loss")
+        _at_least(self, 0, "vision_learning_rate")
         _at_least(self, 0, "decoders", "skip_bad_shards", "micro_batch", "keep_checkpoints", "failures", "max_skipped")
         _at_least(self, 0, "least_workers")
         _at_least(self, 1, "stuck_seconds")

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
 from training.config import TrainingConfig
-from training.optimizer import MOMENTS, make_moments, make_optimizer
+from training.optimizer import MOMENTS, make_moments, make_optimizer, set_learning_rate
 from training.replicated import ReplicatedFlamingo, share
 
 REDUCE_BUCKET = 50_000_000
@@ -64,8 +64,7 @@ class ShardedFlamingo:
 
         A norm that is no finite number makes no step, on no rank: the gradients are dropped.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self.optimizer.param_groups, learning_rate)
         self.engine.step()
         return float(self.engine.get_global_grad_norm() or 0.0)
 
@@ -117,7 +116,7 @@ AnyFlamingo: TypeAlias = ShardedFlamingo | ReplicatedFlamingo
 
 def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> AnyFlamingo:
     """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained."""
-    optimizer = make_optimizer(model, config.weight_decay)
+    optimizer = make_optimizer(model, config)
     if config.zero_stage == 0:
         model.to(device)
         make_moments(optimizer, model.trained_parameters())

@@ -8,6 +8,7 @@ from transformers import AutoConfig
 
 from jobs.command import InputError
 from jobs.connect import resolve
+from model.adapters import read_without_weights
 from shards.dataset import open_dataset
 from shards.errors import DatasetError
 from training.config import TrainingConfig
@@ -31,8 +32,14 @@ def with_absolute_paths(config: TrainingConfig) -> TrainingConfig:
         name: dataclasses.replace(dataset, uri=_absolute(f"datasets.{name}.uri", dataset.uri))
         for name, dataset in config.datasets.items()
     }
-    checkpoints = config.checkpoints and _absolute("checkpoints", config.checkpoints)
-    return dataclasses.replace(config, output=output.path, checkpoints=checkpoints, model=model, datasets=datasets)
+    return dataclasses.replace(
+        config,
+        output=output.path,
+        checkpoints=config.checkpoints and _absolute("checkpoints", config.checkpoints),
+        init_from=config.init_from and _absolute("init_from", config.init_from),
+        model=model,
+        datasets=datasets,
+    )
 
 
 def check_shares(config: TrainingConfig) -> None:
@@ -69,6 +76,17 @@ def check_backbones(config: TrainingConfig) -> None:
             raise InputError(
                 f"model.{field} is {source!r}, which is no folder with a model and no model on the hub: {error}"
             ) from error
+
+
+def check_adapters(config: TrainingConfig) -> None:
+    """Raises InputError if the run is to begin with adapters that are not there, or are another model's."""
+    if not config.init_from:
+        return
+    folder = Path(config.init_from)
+    try:
+        read_without_weights(folder).check_config(config.model)
+    except ValueError as error:
+        raise InputError(f"init_from is {config.init_from!r}: {error}") from error
 
 
 def _absolute(field: str, uri: str) -> str:

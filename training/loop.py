@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from jobs.command import InputError
+from model.adapters import read_adapters
 from model.flamingo import Flamingo
 from shards.location import Location
 from training.agreement import Agreement
@@ -133,12 +134,17 @@ def open_log(plan: Plan, model: Flamingo) -> RunLog:
 
 
 def load_model(config: TrainingConfig, checkpoint: Location | None) -> Flamingo:
-    """New adapters drawn from the run's seed, or the checkpoint's. Raises InputError if a backbone is unfit."""
+    """New adapters drawn from the run's seed, or those to begin with, or the checkpoint's.
+
+    Raises InputError if a backbone is unfit, or the adapters are another model's.
+    """
     torch.manual_seed(config.seed)
     try:
         with TemporaryDirectory() as scratch:
             adapters = fetched_adapters(checkpoint, Path(scratch)) if checkpoint else None
             model = Flamingo.from_pretrained(adapters) if adapters else Flamingo.from_backbones(config.model)
+            if config.init_from and not checkpoint:
+                model.begin_from(read_adapters(Path(config.init_from)))
     except ValueError as error:
         raise InputError(str(error)) from error
     model.checkpoint_activations(config.checkpoint_activations)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.flamingo import Flamingo, FlamingoBatch
-from training.optimizer import MOMENTS
+from training.optimizer import MOMENTS, set_learning_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,7 @@ class ReplicatedFlamingo:
             dist.all_reduce(parameter.grad)
         norm = float(nn.utils.clip_grad_norm_(parameters, self.clip))
         if norm < float("inf"):
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
+            set_learning_rate(self.optimizer.param_groups, learning_rate)
             self.optimizer.step()
         self.optimizer.zero_grad()
         return norm

@@ -8,7 +8,7 @@ from jobs.connect import check_shared, connect
 from shards.claim import claim as claim_folder
 from shards.location import locate
 from training.config import TrainingConfig
-from training.inputs import check_backbones, check_datasets, check_shares, with_absolute_paths
+from training.inputs import check_adapters, check_backbones, check_datasets, check_shares, with_absolute_paths
 from training.launch import start_workers
 from training.log import trim_log
 from training.loggers import check_loggers
@@ -28,6 +28,7 @@ def run(config: TrainingConfig) -> None:
     check_shares(config)
     manifests = check_datasets(config)
     check_backbones(config)
+    check_adapters(config)
     check_loggers(config.loggers)
     claim(config)
     claim_folder(locate(config.output))

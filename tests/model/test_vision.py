@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -141,3 +142,52 @@ def test_pictures_that_cannot_be_read_are_refused_in_a_sentence(tmp_path, pictur
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="holds more than the 150 pixels"):
             open_image(good)
+
+
+@pytest.mark.parametrize(
+    ("family", "space"),
+    [("vit", 17), ("clip", 17), ("siglip", 16), ("dinov2", 17), ("convnext", 16), ("resnet", 16)],
+)
+def test_larger_pictures_have_more_features_and_the_positions_of_smaller_ones(backbone, family, space):
+    usual, larger = load_vision_encoder(backbone(family)), load_vision_encoder(backbone(family), image_size=32)
+    pixels = torch.randint(0, 256, (1, 1, 3, 32, 32), dtype=torch.uint8)
+
+    assert larger.size == 32
+    assert larger(pixels).shape == (1, 1, space, 16)
+    again = load_vision_encoder(backbone(family), image_size=16)(pixels[..., :16, :16])
+    torch.testing.assert_close(again, usual(pixels[..., :16, :16]), rtol=0, atol=0)
+
+
+def test_embeddings_of_positions_are_interpolated(backbone):
+    usual, larger = load_vision_encoder(backbone("vit")), load_vision_encoder(backbone("vit"), image_size=32)
+    embeddings: Any
+    embeddings, of_larger = usual.backbone.embeddings, cast("Any", larger.backbone.embeddings)
+    positions = embeddings.position_embeddings.detach()
+    grid = positions[:, 1:].reshape(1, 2, 2, 16).permute(0, 3, 1, 2)
+    stretched = torch.nn.functional.interpolate(grid, size=(4, 4), mode="bicubic", align_corners=False)
+    expected = torch.cat([positions[:, :1], stretched.flatten(2).transpose(1, 2)], dim=1)
+
+    frames = larger.normalise(torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8))
+    patches = embeddings.patch_embeddings.projection(frames).flatten(2).transpose(1, 2)
+    tokens = torch.cat([embeddings.cls_token, patches], dim=1) + expected
+    found = of_larger(frames, interpolate_pos_encoding=True)
+    torch.testing.assert_close(found, tokens)
+    assert larger.options == {"interpolate_pos_encoding": True}
+
+
+@pytest.mark.parametrize("family", ["vit", "clip", "resnet"])
+def test_what_is_unfrozen_has_a_gradient(backbone, family):
+    encoder = load_vision_encoder(backbone(family), frozen=False)
+    features = encoder(torch.randint(0, 256, (2, 1, 3, 16, 16), dtype=torch.uint8))
+    features.sum().backward()
+
+    for name, parameter in encoder.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert sum(parameter.requires_grad for parameter in encoder.parameters()) > 5
+    with torch.no_grad():
+        assert not encoder(torch.zeros(1, 1, 3, 16, 16, dtype=torch.uint8)).requires_grad
+
+
+def test_a_size_that_a_backbone_cannot_take_is_refused(backbone):
+    with pytest.raises(ValueError, match=r"which cannot take pictures of 4 pixels: "):
+        load_vision_encoder(backbone("vit"), image_size=4)

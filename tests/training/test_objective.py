@@ -18,6 +18,7 @@ from training.data.mixture import LoadedBatch, Part, load_updates, plan_updates
 from training.data.pictures import Canvas
 from training.data.vocabulary import vocabulary_of
 from training.gradients import Gradients
+from training.optimizer import make_optimizer
 from training.phases import Phases
 from training.replicated import ReplicatedFlamingo
 from training.update import make_update
@@ -65,7 +66,7 @@ def update(make_config: Callable[..., TrainingConfig], tmp_path: Path) -> Iterat
                 parameter.fill_(0.5)
     flamingo = ReplicatedFlamingo(
         model=model,
-        optimizer=torch.optim.AdamW(model.trained_parameters(), lr=0.0),
+        optimizer=make_optimizer(model, config),
         clip=config.clip,
         device=torch.device("cpu"),
     )

@@ -10,7 +10,8 @@ from model.flamingo import FlamingoConfig
 from training.config import DatasetConfig, TrainingConfig
 from training.output import identity
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+DEMO = Path(__file__).parents[2] / "recipes" / "demo.yaml"
+RECIPES = sorted(DEMO.parent.glob("*.yaml"))
 CONFIG = TrainingConfig(
     output="run",
     model=FlamingoConfig(vision="v", language="l"),
@@ -32,7 +33,7 @@ def test_every_recipe_is_a_config(recipe: Path):
 
 def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
     configs = list[TrainingConfig]()
-    flags = ["--config", str(RECIPES[0]), "--datasets.pairs.weight", "0.5", "--output", str(tmp_path)]
+    flags = ["--config", str(DEMO), "--datasets.pairs.weight", "0.5", "--output", str(tmp_path)]
 
     assert run_command(TrainingConfig, configs.append, "", flags) == 0
     assert configs[0].datasets["pairs"].weight == 0.5
