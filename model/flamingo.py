@@ -56,7 +56,8 @@ class Flamingo(nn.Module):
         self.end_of_chunk_token_id = token_id(self.tokenizer, END_OF_CHUNK_TOKEN)
         self.image_size = vision.size
         self.image_mean = vision.mean
-        language.probe(config.resampler_width)
+        if language.lm.device.type != "meta":  # where nothing has values, nothing can be found out
+            language.probe(config.resampler_width)
 
     @classmethod
     def from_backbones(cls, config: FlamingoConfig) -> "Flamingo":

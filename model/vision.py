@@ -40,7 +40,9 @@ class VisionEncoder(nn.Module):
         self.backbone = backbone.requires_grad_(False)
         self.size, self.mean, self.std = size, mean, std
         self.train(False)
-        self.width = self(torch.zeros(1, 1, 3, size, size, dtype=torch.uint8)).shape[-1]
+        with torch.no_grad():
+            self.width = self.encode(torch.zeros(1, 3, size, size, dtype=torch.uint8)).shape[-1]
+
         if not frozen:
             self.unfreeze()
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from model.config import FlamingoConfig
 from training.data.sampling import Kind, LossMask
+from training.hardware import HardwareConfig
 from training.schedule import Schedule, scale_at
 
 Precision = Literal["fp32", "bf16"]
@@ -186,6 +187,10 @@ class TrainingConfig:
     ends with a sentence."""
     limit: int | None = None
     """Updates to make now; the run can be continued later. Prints what the whole would take."""
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    """What the workers run on."""
+    dry_run: bool = False
+    """Say what the run would take (parameters, memory of each worker, operations, time), and do nothing."""
 
     def __post_init__(self) -> None:
         if not self.output:

@@ -17,11 +17,9 @@ from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
 from training.config import TrainingConfig
+from training.memory import bucket_elements
 from training.optimizer import MOMENTS, make_moments, make_optimizer, set_learning_rate
 from training.replicated import ReplicatedFlamingo, share
-
-REDUCE_BUCKET = 50_000_000
-"""Most gradient elements that one message carries."""
 
 Pieces: TypeAlias = Mapping[nn.Parameter, Mapping[str | None, Tensor]]
 """Of each trained parameter the elements that a rank holds, float32[elements]: values (None), and moments by name."""
@@ -147,7 +145,7 @@ def zero_settings(model: Flamingo, config: TrainingConfig) -> dict[str, Any]:
         "zero_force_ds_cpu_optimizer": False,  # it would be compiled
         "zero_optimization": {
             "stage": config.zero_stage,
-            "reduce_bucket_size": min(REDUCE_BUCKET, trained),
+            "reduce_bucket_size": bucket_elements(trained),
             "stage3_param_persistence_threshold": config.persistent_parameters,
             "memory_efficient_linear": False,  # its matrix products differ in the last bit from the frozen model's
             "overlap_comm": False,

@@ -8,6 +8,7 @@ from jobs.connect import check_shared, connect
 from shards.claim import claim as claim_folder
 from shards.location import locate
 from training.config import TrainingConfig
+from training.dry_run import print_dry_run
 from training.inputs import check_adapters, check_backbones, check_datasets, check_shares, with_absolute_paths
 from training.launch import start_workers
 from training.log import trim_log
@@ -24,6 +25,9 @@ def run(config: TrainingConfig) -> None:
     Raises InputError or DatasetError, before any worker starts, where an input is missing or the output belongs to
     another run.
     """
+    if config.dry_run:
+        print_dry_run(config)
+        return
     config = with_absolute_paths(config)
     check_shares(config)
     manifests = check_datasets(config)
