@@ -43,11 +43,19 @@ class FlamingoBatch:
     must point to media of the token's own document. Example of two documents: [[0, 0, 0, 1, 1, -1]].
     """
 
+    features: Tensor | None = None
+    """float[media, time, space, width]: what the vision encoder makes of the pixels, where that was computed before;
+    zero for padding. The pixels are then not looked at, and may have a height and width of 0."""
+
     def __post_init__(self) -> None:
         for name in ("attention_mask", "media_index", "labels", "document"):
             if getattr(self, name) is not None:
                 self.expect(name, self.input_ids.shape)
         self.expect("frame_mask", self.pixels.shape[:2])
+        if self.features is not None and self.features.shape[:2] != self.frame_mask.shape:
+            raise ValueError(
+                f"features has shape {list(self.features.shape)}, and must begin with {list(self.frame_mask.shape)}"
+            )
         if self.pixels.ndim != 5 or self.pixels.shape[0] < 1:
             raise ValueError(
                 f"pixels has shape {list(self.pixels.shape)}, and must be [media, time, 3, height, width] with at"

@@ -109,7 +109,9 @@ class Flamingo(nn.Module):
 
     def see(self, batch: FlamingoBatch, *, vision_calls: int = 1) -> Tensor:
         """The visual tokens of the batch's media: float[media, latents, resampler width]."""
-        features = self.vision(batch.pixels, batch.frame_mask, calls=vision_calls)
+        features = batch.features
+        if features is None:
+            features = self.vision(batch.pixels, batch.frame_mask, calls=vision_calls)
         return self.resampler(features, batch.frame_mask)
 
     def forward(self, batch: FlamingoBatch, *, loss: bool = False, vision_calls: int = 1) -> Tensor:

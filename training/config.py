@@ -159,6 +159,9 @@ class TrainingConfig:
     """Processes of each worker that read and decode its samples; 0 does it in the worker itself."""
     prefetch: int = 1
     """Updates whose batches each worker has ready ahead of the one it works on."""
+    precomputed: bool = False
+    """Train on the features that `python -m training.precompute` left beside the shards, instead of on pictures: for a
+    frozen vision encoder, and pairs whose pictures are not changed (flip_chance and colour_jitter 0)."""
     skip_bad_shards: int = 0
     """Shards of each dataset without which a worker goes on, if they are missing, cut, or changed."""
     loggers: tuple[LoggerName, ...] = ("tensorboard", "ray")
@@ -212,12 +215,24 @@ class TrainingConfig:
                 f"measures.gradients_every is {self.measures.gradients_every}, and with offload under zero_stage 2 the "
                 "gradients of datasets cannot be told apart; set it to 0, or choose zero_stage 3"
             )
+        if self.precomputed:
+            self._check_precomputed()
         if not self.clip > 0:  # also NaN
             raise ValueError(f"clip is {self.clip}; it must be greater than 0")
         if self.least_workers > self.workers:
             raise ValueError(f"least_workers is {self.least_workers}; it must be at most workers, {self.workers}")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit is {self.limit}; it must be at least 1")
+
+    def _check_precomputed(self) -> None:
+        if not self.model.vision_frozen:
+            raise ValueError("precomputed is true, and model.vision_frozen false: features of a trained encoder change")
+        for name, dataset in self.datasets.items():
+            if dataset.kind == "pair" and (dataset.flip_chance or dataset.colour_jitter):
+                raise ValueError(
+                    f"precomputed is true, and dataset {name} changes its pictures: flip_chance is "
+                    f"{dataset.flip_chance} and colour_jitter {dataset.colour_jitter}; set both to 0"
+                )
 
     def learning_rate_at(self, update: int) -> float:
         """The learning rate of that update, counted from 1."""

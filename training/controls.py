@@ -46,7 +46,7 @@ def blank(batch: FlamingoBatch, model: Flamingo) -> FlamingoBatch:
     """The batch with pictures of the mean colour alone."""
     colour = torch.tensor([round(255 * channel) for channel in model.image_mean], dtype=torch.uint8)
     square = colour[:, None, None].expand(3, model.image_size, model.image_size)
-    return replace(batch, pixels=square.expand(*batch.frame_mask.shape, -1, -1, -1))
+    return replace(batch, pixels=square.expand(*batch.frame_mask.shape, -1, -1, -1), features=None)
 
 
 def shuffle(batch: FlamingoBatch) -> FlamingoBatch:
@@ -61,7 +61,12 @@ def shuffle(batch: FlamingoBatch) -> FlamingoBatch:
     source = torch.arange(len(batch.pixels))
     for own, others in zip(groups, [*groups[1:], groups[0]], strict=True):
         source[own] = others[torch.arange(len(own)) % len(others)]
-    return replace(batch, pixels=batch.pixels[source], frame_mask=batch.frame_mask[source])
+    return replace(
+        batch,
+        pixels=batch.pixels[source],
+        frame_mask=batch.frame_mask[source],
+        features=batch.features[source] if batch.features is not None else None,
+    )
 
 
 def group_media(batch: FlamingoBatch) -> list[Tensor]:

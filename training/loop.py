@@ -37,6 +37,7 @@ from training.micro_batches import count_micro_batches
 from training.output import write_parameter_counts
 from training.phases import Phases, Watchdog, watch
 from training.plan import Plan, Progress
+from training.seeing import eye_of
 
 
 def train(plan: Plan) -> None:
@@ -47,6 +48,7 @@ def train(plan: Plan) -> None:
     phases = Phases(settle=torch.cuda.synchronize if config.gpu else None)
     model = load_model(config, plan.checkpoint)
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
+    eye = eye_of(model.vision, model.fingerprints["vision"], config) if config.precomputed else None
     log = open_log(plan, model) if part.rank == 0 else None
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     watch(model.vision, "vision", phases)
@@ -55,7 +57,7 @@ def train(plan: Plan) -> None:
         load_optimizer(flamingo, plan.checkpoint, progress.steps)
     agreement = Agreement(seconds=config.stuck_seconds)
     with (
-        load_updates(config, vocabulary, canvas, given=progress.given, part=part) as updates,
+        load_updates(config, vocabulary, canvas, given=progress.given, part=part, eye=eye) as updates,
         Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),
         CheckpointWriter(plan, agreement) as checkpoints,
     ):

@@ -49,6 +49,7 @@ def _rows(batch: FlamingoBatch, start: int, end: int) -> FlamingoBatch:
         frame_mask=batch.frame_mask[media, :frames],
         labels=batch.labels[rows],
         document=batch.document[rows] if batch.document is not None else None,
+        features=batch.features[media, :frames] if batch.features is not None else None,
     )
 
 
@@ -63,6 +64,7 @@ def _silent(batch: FlamingoBatch) -> FlamingoBatch:
         frame_mask=batch.frame_mask[:1, :1],
         labels=torch.full_like(batch.labels[token], IGNORED),
         document=batch.document[token] if batch.document is not None else None,
+        features=batch.features[:1, :1] if batch.features is not None else None,
     )
 
 

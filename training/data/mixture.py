@@ -16,6 +16,7 @@ from model.batch import FlamingoBatch
 from training.config import TrainingConfig
 from training.data.collate import collate
 from training.data.decoders import Delivered, Wanted, decode_here, decoders
+from training.data.features import Eye
 from training.data.lanes import rank_positions
 from training.data.pictures import Canvas
 from training.data.stream import Stream, open_stream
@@ -66,13 +67,20 @@ class Part:
 
 @contextmanager
 def load_updates(
-    config: TrainingConfig, vocabulary: Vocabulary, canvas: Canvas, *, given: Mapping[str, int], part: Part
+    config: TrainingConfig,
+    vocabulary: Vocabulary,
+    canvas: Canvas,
+    *,
+    given: Mapping[str, int],
+    part: Part,
+    eye: Eye | None = None,
 ) -> Generator[Iterator[dict[str, LoadedBatch]]]:
     """The worker's batches by dataset for each update, without end, when `given` samples of each have been given.
 
-    Raises DatasetError here or from the iterator if a dataset is not as its manifest says, or too much of it is bad.
+    With an `eye`, they hold the features that it has computed ahead instead of pixels. Raises DatasetError here or from
+    the iterator if a dataset is not as its manifest says, or too much of it is bad.
     """
-    streams = {name: open_stream(config, name, vocabulary, canvas) for name in config.datasets}
+    streams = {name: open_stream(config, name, vocabulary, canvas, eye) for name in config.datasets}
     wanted = plan_batches(config, given, part)
     with ExitStack() as stack:
         if config.decoders:
@@ -156,6 +164,7 @@ def _load(stream: Stream, delivered: Sequence[Delivered], *, pinned: bool) -> Lo
         [one.decoded for one in delivered],
         stream.maker.canvas,
         stream.maker.vocabulary.pad,
+        features=stream.maker.features,
         row_tokens=stream.config.row_tokens,
         pinned=pinned,
     )

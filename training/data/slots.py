@@ -10,8 +10,8 @@ import numpy as np
 
 from training.data.appearance import Pixels
 
-Shape = tuple[int, int, int, int]
-"""Frames, height, width, 3."""
+Shape = tuple[int, ...]
+"""Frames, height, width, 3; of features that were computed ahead, frames, features, bytes."""
 
 
 def pixels_at(memory: mmap.mmap, offset: int, shape: Shape) -> Pixels:
@@ -44,7 +44,7 @@ class Slots:
         self._free[dataset].append(offset)
 
     def pixels(self, dataset: str, offset: int) -> Pixels:
-        """uint8[frames, size, size, 3]."""
+        """uint8, in the dataset's shape."""
         return pixels_at(self._memory, offset, self._shapes[dataset])
 
     def close(self) -> None:

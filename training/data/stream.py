@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from shards.dataset import open_dataset
 from training.config import DatasetConfig, TrainingConfig
+from training.data.features import Eye, open_features
 from training.data.maker import SampleMaker, without_shards
 from training.data.pictures import Canvas
 from training.data.sampling import SamplingRule
@@ -20,8 +21,13 @@ class Stream:
     maker: SampleMaker
 
 
-def open_stream(config: TrainingConfig, name: str, vocabulary: Vocabulary, canvas: Canvas) -> Stream:
-    """The dataset `name` of the mixture. Raises DatasetError if there is none."""
+def open_stream(
+    config: TrainingConfig, name: str, vocabulary: Vocabulary, canvas: Canvas, eye: Eye | None = None
+) -> Stream:
+    """The dataset `name` of the mixture, and its features where there is an `eye`.
+
+    Raises DatasetError if there is none of either.
+    """
     settings = config.datasets[name]
     dataset = open_dataset(settings.uri)
     tolerance = Tolerance(bad_samples=settings.max_bad_samples, bad_shards=config.skip_bad_shards)
@@ -34,6 +40,7 @@ def open_stream(config: TrainingConfig, name: str, vocabulary: Vocabulary, canva
             vocabulary=vocabulary,
             canvas=canvas,
             seed=config.seed,
+            features=open_features(name, dataset, eye) if eye else None,
         ),
     )
 
