@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import secrets
 from pathlib import Path
 
 from transformers import AutoConfig
@@ -11,6 +12,7 @@ from jobs.connect import resolve
 from model.adapters import read_without_weights
 from shards.dataset import open_dataset
 from shards.errors import DatasetError
+from shards.location import Location
 from training.config import TrainingConfig
 from training.data.lanes import LANES
 
@@ -65,6 +67,16 @@ def check_datasets(config: TrainingConfig) -> dict[str, str]:
             raise DatasetError(f"dataset {name} in {dataset.uri} holds no documents, so nothing can be trained on it")
         manifests[name] = manifest.sha256
     return manifests
+
+
+def check_writable(field: str, folder: Location) -> None:
+    """Raises InputError if no file can be written to `folder`."""
+    probe = folder / f".probe-{secrets.token_hex(8)}"
+    try:
+        probe.write(b"")
+        probe.delete()
+    except OSError as error:
+        raise InputError(f"{field} {folder} cannot be written to: {error}") from error
 
 
 def check_backbones(config: TrainingConfig) -> None:

@@ -11,6 +11,9 @@ from shards.errors import DatasetError
 from training.config import TrainingConfig
 from training.plan import Plan
 
+RESIZE_EVERY = 300.0
+"""Seconds between looks at whether there is room for more workers, for whom all start anew from the last checkpoint."""
+
 
 def start_workers(plan: Plan) -> None:
     """Runs `training.loop.train` in every worker to its end.
@@ -23,7 +26,10 @@ def start_workers(plan: Plan) -> None:
         train_loop_config={"plan": plan},
         torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.gpu, resources_per_worker=worker_resources(config)
+            num_workers=(config.least_workers, config.workers) if config.least_workers else config.workers,
+            use_gpu=config.gpu,
+            resources_per_worker=worker_resources(config),
+            elastic_resize_monitor_interval_s=RESIZE_EVERY,
         ),
         run_config=RunConfig(
             name="workers",
@@ -54,10 +60,11 @@ def train_in_worker(settings: dict[str, Plan]) -> None:
 def worker_resources(config: TrainingConfig) -> dict[str, float]:
     """One CPU a worker, or less where Ray was started in this process on a machine with too few for all.
 
-    Ray Train's own controller takes none, so workers may hold every CPU.
+    Ray Train's own controller takes none, so workers may hold every CPU. A number of workers that follows the CPUs
+    needs whole ones.
     """
     share = ray.cluster_resources().get("CPU", 1.0) / config.workers
-    cpus = 1.0 if os.environ.get("RAY_ADDRESS") else min(1.0, share)
+    cpus = 1.0 if os.environ.get("RAY_ADDRESS") or config.least_workers else min(1.0, share)
     return {"CPU": cpus, **({"GPU": 1.0} if config.gpu else {})}
 
 

@@ -37,6 +37,7 @@ from training.micro_batches import count_micro_batches
 from training.output import write_parameter_counts
 from training.phases import Phases, Watchdog, watch
 from training.plan import Plan, Progress
+from training.preemption import Notices
 from training.seeing import eye_of
 
 
@@ -78,7 +79,7 @@ def make_updates(
 ) -> None:
     """All updates of the plan, and a checkpoint at each that is due."""
     config, progress, objectives = plan.config, plan.progress, list[float]()
-    health = Health()
+    health, notices = Health(), Notices()
     while progress.update < plan.stop:
         started, before = time.monotonic(), progress
         progress = advance(progress, config)
@@ -106,7 +107,8 @@ def make_updates(
             samples.write(progress.update, batches)
         phases.enter("checkpoint")
         checkpoints.look()
-        if progress.update % config.checkpoint_every == 0 or progress.update == plan.stop:
+        due = progress.update % config.checkpoint_every == 0 or progress.update == plan.stop
+        if notices.came() or due:
             checkpoints.write(flamingo, progress, statistics.fmean(objectives) if objectives else math.inf)
             objectives.clear()
     checkpoints.finish()

@@ -6,7 +6,6 @@ CHECKPOINTS/update-000000300/       a folder, or the like of it in an object sto
     manifest.json                   written last
 """
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -114,10 +113,8 @@ def fetched(folder: Location, names: Iterable[str], scratch: Path) -> Path:
     if folder.is_local:
         return Path(folder.path)
     copy = scratch / folder.name
-    copy.mkdir(exist_ok=True)
     for name in names:
-        with contextlib.suppress(FileExistsError):
-            (copy / name).parent.mkdir(parents=True)
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
         fs.copy_files((folder / name).path, str(copy / name), source_filesystem=folder.filesystem)
     return copy
 

@@ -9,7 +9,14 @@ from shards.claim import claim as claim_folder
 from shards.location import locate
 from training.config import TrainingConfig
 from training.dry_run import print_dry_run
-from training.inputs import check_adapters, check_backbones, check_datasets, check_shares, with_absolute_paths
+from training.inputs import (
+    check_adapters,
+    check_backbones,
+    check_datasets,
+    check_shares,
+    check_writable,
+    with_absolute_paths,
+)
 from training.launch import start_workers
 from training.log import trim_log
 from training.loggers import check_loggers
@@ -40,6 +47,7 @@ def run(config: TrainingConfig) -> None:
     if is_finished(config, progress):
         print(f"{config.output} already holds this run's {progress.update} updates; nothing to do.")
         return
+    check_writable("checkpoints", checkpoints_of(config))
     connect()
     check_shared("output", locate(config.output))
     check_shared("checkpoints", checkpoints_of(config))

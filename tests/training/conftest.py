@@ -1,10 +1,12 @@
 """Tiny random backbones, small datasets of coloured squares, and the config of a run over both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
 from squares import WORDS, film, make_tokenizer, page, pair, write_dataset
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
@@ -73,3 +75,19 @@ def make_config(backbones: FlamingoConfig, mixture: dict[str, DatasetConfig]) ->
         return TrainingConfig(output=str(output), model=backbones, datasets=mixture, **settings)
 
     return make
+
+
+@pytest.fixture
+def bucket(monkeypatch) -> Iterator[fs.FileSystem]:
+    """An S3 server with an empty bucket `runs`, which addresses of s3:// lead to while the test runs."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {"ACCESS_KEY_ID": "nobody", "SECRET_ACCESS_KEY": "nothing", "REGION": "us-east-1"}
+    for name, value in {**settings, "ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    store, name = fs.FileSystem.from_uri("s3://runs?allow_bucket_creation=true")
+    store.create_dir(name)
+    store.delete_dir_contents(name)  # what an earlier test left: moto keeps it as long as the process lives
+    yield store
+    server.stop()

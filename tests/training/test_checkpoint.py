@@ -1,10 +1,14 @@
 """Checkpoints on disk: which of them count, whose they are, what is checked before one is read, which are kept."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from jobs.command import InputError
 from shards.errors import DatasetError
@@ -20,6 +24,7 @@ from training.manifest import (
     whole_checkpoints,
 )
 from training.output import check_owner, identity
+from training.parts import OptimizerParts, part_name, tensor_name
 from training.plan import Progress, checkpoint_folder
 
 
@@ -27,9 +32,13 @@ def progress_at(update: int) -> Progress:
     return Progress(update=update, given={"pages": 4 * update}, datasets={"pages": "abc"})
 
 
-@pytest.fixture
-def checkpoints(tmp_path: Path) -> Location:
-    return locate(str(tmp_path / "checkpoints"))
+@pytest.fixture(params=["folder", "bucket"])
+def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    """Where checkpoints may lie."""
+    if request.param == "folder":
+        return locate(str(tmp_path / "checkpoints"))
+    request.getfixturevalue("bucket")
+    return locate("s3://runs/checkpoints")
 
 
 def write(checkpoints: Location, update: int, objective: float = 1.0, *, committed: bool = True) -> Location:
@@ -74,6 +83,26 @@ def test_what_has_no_manifest_is_deleted_before_others_are_written(checkpoints: 
     (checkpoints / "notes.txt").write(b"mine")
     delete_unfinished(checkpoints)
     assert (checkpoints.folders(), checkpoints.files()) == (["update-000000005"], ["notes.txt"])
+
+
+def test_the_optimiser_is_put_together_from_the_parts_that_hold_it(checkpoints: Location, tmp_path: Path):
+    folder = checkpoint_folder(checkpoints, 5)
+    values = torch.arange(10.0)
+    bounds = [0, 4, 8, 10]  # as three ranks hold 10 elements that are padded to 12
+    for rank, (start, stop) in enumerate(pairwise(bounds)):
+        piece = {tensor_name("gate", "exp_avg", start): values[start:stop]}
+        with (folder / part_name(rank, 3)).written_whole() as path:
+            save_file(piece, path)
+    files = [part_name(rank, 3) for rank in range(3)]
+
+    for elements, nearest in itertools.product([range(10), range(3, 9), range(4, 8), range(9, 9)], [0, 0.5, 0.99]):
+        parts = OptimizerParts(folder, [*files, "adapters/config.json"], tmp_path, nearest=nearest)
+        assert parts.read("gate", "exp_avg", elements).tolist() == list(map(float, elements))
+    parts = OptimizerParts(folder, files, tmp_path, nearest=0)
+    with pytest.raises(DatasetError, match=r"update-000000005 holds 8 of the 10 elements of gate \(exp_avg\)"):
+        OptimizerParts(folder, files[:2], tmp_path, nearest=0).read("gate", "exp_avg", range(10))
+    with pytest.raises(DatasetError, match=r"holds 0 of the 10 elements of gate \(master\).*; it is not of this model"):
+        parts.read("gate", None, range(10))
 
 
 @pytest.mark.parametrize("data", [b"moments 11", b"moments", b"", None])

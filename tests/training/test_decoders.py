@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from odd_makers import DeadlyMaker, FaultyMaker, SlowMaker
 from pyarrow import fs
 from squares import page, write_dataset
@@ -65,20 +64,10 @@ def test_order_and_pixels_do_not_depend_on_the_decoders(config: TrainingConfig, 
     assert_same(deliver(stream_of(config), SlowMaker.of, processes, 12), expected(config, 12))
 
 
-def test_a_dataset_in_an_object_store_is_that_of_a_disk(config: TrainingConfig, monkeypatch):
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {"ACCESS_KEY_ID": "nobody", "SECRET_ACCESS_KEY": "nothing", "REGION": "us-east-1"}
-    for name, value in {**settings, "ENDPOINT_URL": f"http://{host}:{port}"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    store, bucket = fs.FileSystem.from_uri("s3://sets?allow_bucket_creation=true")
-    store.create_dir(bucket)
-    fs.copy_files(config.datasets["it"].uri, "sets/pages", destination_filesystem=store)
+def test_a_dataset_in_an_object_store_is_that_of_a_disk(config: TrainingConfig, bucket: fs.FileSystem):
+    fs.copy_files(config.datasets["it"].uri, "runs/pages", destination_filesystem=bucket)
 
-    stream = stream_of(one_dataset("s3://sets/pages", "interleaved", max_text=24))
-    seen = deliver(stream, lambda maker: maker, 2, 3)
-    server.stop()
+    seen = deliver(stream_of(one_dataset("s3://runs/pages", "interleaved", max_text=24)), lambda maker: maker, 2, 3)
 
     assert_same(seen, expected(config, 3))
 
