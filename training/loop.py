@@ -39,6 +39,7 @@ from training.phases import Phases, Watchdog, watch
 from training.plan import Plan, Progress
 from training.preemption import Notices
 from training.seeing import eye_of
+from training.utilisation import utilisation
 
 
 def train(plan: Plan) -> None:
@@ -193,4 +194,5 @@ def describe(
         "phase_seconds": dict(phases),
         "samples_per_second": samples / seconds,
         "tokens_per_second": sum(measures["tokens"].values()) / seconds,
+        **utilisation(measures, seconds),
     }

@@ -16,6 +16,7 @@ from training.engine import AnyFlamingo
 from training.gradients import Gradients
 from training.phases import Phases
 from training.update import make_update
+from training.utilisation import measure_operations
 
 
 def measured_update(
@@ -33,6 +34,7 @@ def measured_update(
         **controls,
         **({"collective_seconds": dict(seconds)} if seconds else {}),
         **peak_memory(flamingo.device),
+        **measure_operations(batches, config, flamingo.device),
     }
 
 

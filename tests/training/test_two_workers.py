@@ -21,11 +21,13 @@ from training.config import MeasuresConfig, TrainingConfig
 from training.data.mixture import Part, load_updates
 from training.data.pictures import Canvas
 from training.data.vocabulary import vocabulary_of
+from training.hardware import HardwareConfig
 from training.log import read_log
 from training.run import run
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
 UPDATES = 20
+PEAK = HardwareConfig(peak=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,9 @@ def config(ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path_fac
     """Of a run that has been made: 20 updates of two workers, with every parameter sharded."""
     output = tmp_path_factory.mktemp("run") / "output"
     measures = MeasuresConfig(controls_every=10, gradients_every=10, collectives_every=20)
-    config = make_config(output, updates=UPDATES, checkpoint_every=5, learning_rate=3e-3, warmup=3, measures=measures)
+    config = make_config(
+        output, updates=UPDATES, checkpoint_every=5, learning_rate=3e-3, warmup=3, measures=measures, hardware=PEAK
+    )
     run(config)
     return config
 
@@ -146,6 +150,13 @@ def test_the_log_has_what_is_measured_now_and_then(config: TrainingConfig):
         phases = record["phase_seconds"]
         assert {"data", "vision", "forward", "backward", "step"} <= phases.keys()
         assert sum(phases.values()) >= 0.9 * record["seconds"]
+
+
+def test_the_log_says_how_much_of_what_its_devices_can_do_an_update_takes(config: TrainingConfig):
+    for record in read_log(Path(config.output)):
+        assert record["peak_operations_per_second"] == 2 * 0.01e12
+        assert record["utilisation"] == pytest.approx(record["operations"] / (record["seconds"] * 0.02e12))
+        assert 0 < record["utilisation"] < 1
 
 
 def test_what_a_run_leaves(config: TrainingConfig):
