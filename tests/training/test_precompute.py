@@ -19,14 +19,16 @@ from shards.dataset import open_dataset
 from shards.document import Frame, Media, Text
 from shards.errors import DatasetError
 from shards.location import locate
-from training.config import DatasetConfig, TrainingConfig
+from training.config import DatasetConfig, MeasuresConfig, TrainingConfig
 from training.controls import blank, shuffle
 from training.data.features import Eye, Features, features_folder, written_features
 from training.data.mixture import LoadedBatch, Part, load_updates
 from training.data.pictures import Canvas
 from training.data.vocabulary import vocabulary_of
+from training.log import read_log
 from training.micro_batches import split_batch
 from training.precompute import precompute
+from training.run import run
 from training.seeing import eye_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
@@ -183,3 +185,20 @@ def test_a_shard_of_another_number_of_frames_is_refused(tmp_path: Path):
         written_features(tmp_path / "f", places, frames, like) as add,
     ):
         add(b"\0" * 2 * 2 * 3 * 2, [0, 0])
+
+
+@pytest.mark.slow
+def test_a_run_on_features_has_the_losses_of_one_on_pictures(config: TrainingConfig, tmp_path: Path):
+    changes = {"updates": 3, "measures": MeasuresConfig(controls_every=3)}
+    ahead = dataclasses.replace(config, output=str(tmp_path / "ahead"), **changes)
+    seen = dataclasses.replace(ahead, output=str(tmp_path / "seen"), precomputed=False)
+    for one in (ahead, seen):
+        run(one)
+
+    records, expected = (read_log(Path(one.output)) for one in (ahead, seen))
+    for record, other in zip(records, expected, strict=True):
+        assert record["loss"] == pytest.approx(other["loss"], abs=1e-5)
+        assert record["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+    assert records[2]["blind_loss"] == pytest.approx(expected[2]["blind_loss"], abs=1e-5)
+    assert "vision" not in records[0]["phase_seconds"]
+    assert "vision" in expected[0]["phase_seconds"]
