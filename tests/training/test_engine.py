@@ -76,6 +76,18 @@ def test_one_worker_goes_on_from_two(runs: Path):
         torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
 
 
+@pytest.mark.slow
+def test_four_workers_make_the_updates_of_one(runs: Path, make_config, tmp_path: Path):
+    config = make_config(tmp_path, updates=9, learning_rate=3e-3, warmup=3, decoders=0)
+    run_workers(4, tmp_path / "four", {"one by one": {"micro_batch": 1}}, config)
+
+    (records, state), (expected_records, expected) = read(tmp_path / "four/one by one"), read(runs / "one" / "first")
+    for record, other in zip(records, expected_records, strict=True):
+        assert record["loss"] == pytest.approx(other["loss"], abs=1e-5)
+    for key, value in state.items():
+        torch.testing.assert_close(value, expected[key], atol=1e-5, rtol=0, msg=key)
+
+
 @pytest.mark.parametrize("name", SPREAD)
 def test_measures_do_not_depend_on_how_the_model_is_spread(runs: Path, name: str):
     records, _ = read(runs / "two" / name)

@@ -1,6 +1,7 @@
 """What an update goes down: which datasets it takes, and by what their losses are divided."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -13,14 +14,20 @@ from torch.nn.functional import cross_entropy
 
 from model.config import FlamingoConfig
 from model.flamingo import Flamingo
+from shards.location import locate
 from training.config import DatasetConfig, TrainingConfig
 from training.data.mixture import LoadedBatch, Part, load_updates, plan_updates
 from training.data.pictures import Canvas
 from training.data.vocabulary import vocabulary_of
+from training.export import CARD, export
 from training.gradients import Gradients
+from training.log import read_log
+from training.micro_batches import split_batch
 from training.optimizer import make_optimizer
+from training.output import SUMMARY
 from training.phases import Phases
 from training.replicated import ReplicatedFlamingo
+from training.run import run
 from training.update import make_update
 
 Update = tuple[ReplicatedFlamingo, dict[str, LoadedBatch], TrainingConfig]
@@ -139,3 +146,46 @@ def test_the_z_loss_moves_the_gradient_alone(update: Update):
 
     assert measures["loss"]["pages"] == pytest.approx(total.item() / tokens, rel=1e-5)
     assert measures["gradient_norm"] == pytest.approx(norm, rel=1e-5)
+
+
+@pytest.mark.parametrize(("ranks", "parts"), [(1, 8), (2, 4), (4, 2)])
+def test_the_gradient_does_not_depend_on_how_batches_are_split(update: Update, ranks: int, parts: int):
+    flamingo, batches, config = update
+    model = flamingo.model.double()
+    vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
+    sums = loss_sums(model, batches)
+    whole = torch.stack([config.datasets[name].weight * total / tokens for name, (total, tokens) in sums.items()])
+    expected = gradient_of(model, whole.sum())
+
+    found, given = torch.zeros_like(expected), dict.fromkeys(config.datasets, 0)
+    for rank in range(ranks):
+        with load_updates(config, vocabulary, canvas, given=given, part=Part(rank=rank, world=ranks)) as loaded:
+            for name, one in next(loaded).items():
+                share = config.datasets[name].weight / sums[name][1]
+                for part in split_batch(one.batch, parts):
+                    found += gradient_of(model, share * model(part, loss=True))
+
+    assert found.dtype == torch.float64
+    assert (found - expected).norm() < 1e-10 * expected.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
+def test_a_round_robin_goes_on_where_it_stopped(
+    ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path: Path
+):
+    config = make_config(tmp_path / "whole", updates=5, objective="round_robin")
+    stopped = dataclasses.replace(config, output=str(tmp_path / "stopped"), limit=2)
+    for one in (config, stopped, dataclasses.replace(stopped, limit=None)):
+        run(one)
+
+    records = read_log(Path(config.output))
+    assert [list(record["loss"]) for record in records] == [["pages"], ["pairs"], ["films"], ["pages"], ["pairs"]]
+    assert records[-1]["samples_given"] == {"pages": 8, "pairs": 10, "films": 1}
+    for record, other in zip(records, read_log(Path(stopped.output)), strict=True):
+        assert other["loss"] == record["loss"]
+    summary = json.loads(Path(config.output, SUMMARY).read_text())
+    assert summary["loss_first"] == {**records[0]["loss"], **records[1]["loss"], **records[2]["loss"]}
+    assert summary["loss_last"] == {**records[2]["loss"], **records[3]["loss"], **records[4]["loss"]}
+    export(Path(config.output), 5, tmp_path / "exported", locate(f"{config.output}/checkpoints"))
+    assert "| 5 |  |" in (tmp_path / "exported" / CARD).read_text()
