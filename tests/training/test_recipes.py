@@ -7,7 +7,7 @@ import pytest
 
 from jobs.command import run_command
 from model.flamingo import FlamingoConfig
-from training.config import DatasetConfig, TrainingConfig
+from training.config import DatasetConfig, MeasuresConfig, TrainingConfig
 from training.output import identity
 
 DEMO = Path(__file__).parents[2] / "recipes" / "demo.yaml"
@@ -54,11 +54,30 @@ def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
         ({"decoders": -1}, "decoders is -1; it must be at least 0"),
         ({"prefetch": 0}, "prefetch is 0; it must be at least 1"),
         ({"skip_bad_shards": -1}, "skip_bad_shards is -1; it must be at least 0"),
+        ({"z_loss": -1e-4}, "z_loss is -0.0001; it must be at least 0"),
+        ({"vision_learning_rate": -1.0}, "vision_learning_rate is -1.0; it must be at least 0"),
+        (
+            {"measures": MeasuresConfig(gradients_every=5), "zero_stage": 2, "offload": True},
+            "measures.gradients_every is 5, and with offload under zero_stage 2 the gradients of datasets cannot be",
+        ),
     ],
 )
 def test_wrong_values_are_refused(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         dataclasses.replace(CONFIG, **changes)
+
+
+def test_measures_and_loggers_are_set_in_files_and_flags(tmp_path: Path):
+    configs, more = list[TrainingConfig](), tmp_path / "more.yaml"
+    more.write_text("measures: {gradients_every: 7}\nloggers: [tensorboard, mlflow]\nobjective: merged\n")
+    flags = ["--config", str(DEMO), "--config", str(more), "--measures.controls_every", "0"]
+
+    assert run_command(TrainingConfig, configs.append, "", flags) == 0
+    assert configs[0].measures == MeasuresConfig(controls_every=0, gradients_every=7)
+    assert configs[0].loggers == ("tensorboard", "mlflow")
+    assert configs[0].objective == "merged"
+    with pytest.raises(ValueError, match="controls_every is -1; it must be at least 0"):
+        MeasuresConfig(controls_every=-1)
 
 
 @pytest.mark.parametrize(
