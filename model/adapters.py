@@ -15,7 +15,10 @@ from model.config import FlamingoConfig
 
 WEIGHTS = "adapters.safetensors"
 CONFIG = "config.json"
-MAY_DIFFER = ("vision", "language", "vision_frozen", "language_frozen", "image_size")
+MAY_DIFFER = (
+    *("vision", "vision_revision", "vision_frozen", "image_size"),
+    *("language", "language_revision", "language_frozen"),
+)
 """Of a model that goes on from adapters; where backbones lie says nothing, and what they are, their fingerprints."""
 
 

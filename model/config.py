@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_origin
 
 MAY_BE_ZERO = ("cross_attention_first", "time_embeddings", "image_size")
+MAY_BE_EMPTY = ("vision_revision", "language_revision")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,6 +16,12 @@ class FlamingoConfig:
 
     language: str
     """Language model: a local folder or a Hugging Face hub id."""
+
+    vision_revision: str = ""
+    """Branch, tag or commit of the vision encoder's hub id; empty for its main branch. Adapters name the commit."""
+
+    language_revision: str = ""
+    """Branch, tag or commit of the language model's hub id; empty for its main branch. Adapters name the commit."""
 
     vision_class_token: bool = True
     """Whether the token that vision transformers put before their patches is among the features; in OpenFlamingo
@@ -92,7 +99,7 @@ class FlamingoConfig:
                 raise ValueError(f"{field.name} is {value!r}, and must be a whole number of at least {least}")
             if field.type is bool and type(value) is not bool:
                 raise ValueError(f"{field.name} is {value!r}, and must be true or false")
-            if field.type is str and not value:
+            if field.type is str and not value and field.name not in MAY_BE_EMPTY:
                 raise ValueError(f"{field.name} is empty, and must name a local folder or a hub id")
             if get_origin(field.type) is Literal and value not in get_args(field.type):
                 allowed = ", ".join(get_args(field.type))

@@ -1,6 +1,7 @@
 """Flamingo: a frozen vision encoder and a frozen language model, joined by two trained parts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
 from model.cross_attention import BlockShape, GatedCrossAttention
 from model.generation import Reading, read, score, write
+from model.hub import commit
 from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, LanguageModel, load_language_model, token_id
 from model.layers import Checkpointing, SeenMedia, decoder_layers, graft
 from model.resampler import Resampler, ResamplerShape
@@ -65,13 +67,19 @@ class Flamingo(nn.Module):
 
         Raises ValueError where a backbone cannot be loaded or lacks what Flamingo needs.
         """
+        config = replace(
+            config,
+            vision_revision=commit(config.vision, config.vision_revision),
+            language_revision=commit(config.language, config.language_revision),
+        )
         vision = load_vision_encoder(
             config.vision,
+            revision=config.vision_revision,
             class_token=config.vision_class_token,
             image_size=config.image_size,
             frozen=config.vision_frozen,
         )
-        lm, tokenizer = load_language_model(config.language)
+        lm, tokenizer = load_language_model(config.language, revision=config.language_revision)
         fingerprints = {"vision": fingerprint(vision.backbone), "language": fingerprint(lm)}
         return cls(config, vision, LanguageModel(lm, tokenizer), fingerprints)
 

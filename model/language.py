@@ -14,6 +14,7 @@ from model.arrangement import arrange
 from model.batch import IGNORED
 from model.cross_attention import GatedCrossAttention
 from model.documents import attention_within_documents, positions_in_documents, positions_of_tokens
+from model.hub import MAIN
 from model.layers import HANDED, LayerWithMedia, MediaDropped, SeenMedia, decoder_layers
 from model.loss import token_loss
 from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
@@ -246,14 +247,18 @@ def soft_cap(logits: Tensor, cap: float) -> Tensor:
     return cap * torch.tanh(logits / cap)
 
 
-def load_language_model(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_language_model(source: str, *, revision: str = "") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The causal LM, in float32, and its tokenizer, from a local folder or a hub id.
+
+    `revision` is a branch, tag or commit of the hub id, empty for its main branch.
 
     Raises ValueError where either cannot be loaded, or where the source lacks some of the LM's weights.
     """
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision or MAIN, dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or MAIN)
     except (OSError, ValueError) as error:
         raise ValueError(f"language is {source!r}, which cannot be loaded as a causal LM: {error}") from error
     lm, report = loaded

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, PretrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
+from model.hub import MAIN
+
 Colour = tuple[float, float, float]
 STRETCH = "interpolate_pos_encoding"
 """By which Hugging Face's vision transformers are told to stretch their embeddings of positions."""
@@ -92,19 +94,20 @@ class VisionEncoder(nn.Module):
 
 
 def load_vision_encoder(
-    source: str, *, class_token: bool = True, image_size: int = 0, frozen: bool = True
+    source: str, *, revision: str = "", class_token: bool = True, image_size: int = 0, frozen: bool = True
 ) -> VisionEncoder:
     """Load the backbone and its normalisation from a local folder or a hub id, in float32.
 
-    `image_size` is the side of the squares it is to take, in pixels; 0 for its own.
-
-    Of a model with two towers (CLIP, SigLIP) the vision tower alone is kept; timm's models (NFNet) need timm, and
-    torchvision for it. Raises ValueError where the
-    source cannot be loaded or is not a vision backbone, and says what it lacks.
+    `revision` is a branch, tag or commit of a hub id, empty for its main branch; `image_size` is the side of the
+    squares it is to take, in pixels, 0 for its own. Of a model with two towers (CLIP, SigLIP) the vision tower alone
+    is kept; timm's models (NFNet) need timm, and torchvision for it. Raises ValueError where the source cannot be
+    loaded or is not a vision backbone, and says what it lacks.
     """
     try:
-        settings = preprocessing(source)
-        model, report = AutoModel.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
+        settings = preprocessing(source, revision or MAIN)
+        model, report = AutoModel.from_pretrained(
+            source, revision=revision or MAIN, dtype=torch.float32, output_loading_info=True
+        )
     except (ImportError, OSError, ValueError) as error:
         raise ValueError(f"vision is {source!r}, which cannot be loaded as a vision encoder: {error}") from error
     backbone = getattr(model, "vision_model", model)
@@ -133,12 +136,12 @@ def load_vision_encoder(
     return encoder
 
 
-def preprocessing(source: str) -> dict[str, object]:
+def preprocessing(source: str, revision: str = MAIN) -> dict[str, object]:
     """The size, mean and deviation that the source's preprocessor, or the config of a timm model, names."""
-    config, _ = PretrainedConfig.get_config_dict(source)
+    config, _ = PretrainedConfig.get_config_dict(source, revision=revision)
     of_timm = config.get("pretrained_cfg")
     if of_timm is None:
-        return ImageProcessingMixin.get_image_processor_dict(source)[0]
+        return ImageProcessingMixin.get_image_processor_dict(source, revision=revision)[0]
     return {"size": of_timm["input_size"][-1], "image_mean": of_timm["mean"], "image_std": of_timm["std"]}
 
 

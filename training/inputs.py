@@ -10,6 +10,7 @@ from transformers import AutoConfig
 from jobs.command import InputError
 from jobs.connect import resolve
 from model.adapters import read_without_weights
+from model.hub import MAIN
 from shards.dataset import open_dataset
 from shards.errors import DatasetError
 from shards.location import Location
@@ -81,9 +82,14 @@ def check_writable(field: str, folder: Location) -> None:
 
 def check_backbones(config: TrainingConfig) -> None:
     """Raises InputError if a backbone is neither a folder of a model nor a model on the hub."""
-    for field, source in (("vision", config.model.vision), ("language", config.model.language)):
+    model = config.model
+    backbones = {
+        "vision": (model.vision, model.vision_revision),
+        "language": (model.language, model.language_revision),
+    }
+    for field, (source, revision) in backbones.items():
         try:
-            AutoConfig.from_pretrained(source)
+            AutoConfig.from_pretrained(source, revision=revision or MAIN)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"model.{field} is {source!r}, which is no folder with a model and no model on the hub: {error}"

@@ -12,6 +12,8 @@ from model.adapters import fingerprint
 from model.vision import VisionEncoder, load_vision_encoder
 from shards.dataset import Dataset
 from shards.document import Frame
+from shards.errors import NoRoomError
+from shards.shard import ShardRecord
 from training.config import TrainingConfig
 from training.data.appearance import UNCHANGED
 from training.data.features import FLAWS, Eye, Features, written_features
@@ -26,7 +28,7 @@ class Work:
     """A shard of a dataset whose pictures are to be looked at."""
 
     dataset: Dataset
-    shard: str
+    shard: ShardRecord
     features: Features
 
 
@@ -39,19 +41,23 @@ class VisionActor:
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         self._encoder = encoder.to(device=self._device, dtype=dtype)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, int]:
-        """Writes the features of one shard; `frames` of the answer is how many there are."""
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Writes the features of one shard. `frames` of the answer is how many there are, and `failure` why there was no
+        room for them: Ray Data wraps what is raised in so much that the cause is lost.
+        """
         work = self._works[row["id"]]
-        (shard,) = [one for one in work.dataset.manifest.shards if one.name == work.shard]
-        frames = work.dataset.index_of(shard, ["frames"]).column("frames").to_numpy().astype(np.int64)
-        offsets, _ = work.dataset.shard_rows(work.shard)
-        with (
-            work.features.file_of(work.shard).written_whole() as path,
-            written_features(path, offsets, frames, work.features) as add,
-        ):
-            for batch in _batches(work.dataset, work.shard):
-                add(*self._look(batch))
-        return {"frames": int(frames.sum())}
+        frames = work.dataset.index_of(work.shard, ["frames"]).column("frames").to_numpy().astype(np.int64)
+        offsets, _ = work.dataset.shard_rows(work.shard.name)
+        try:
+            with (
+                work.features.file_of(work.shard.name).written_whole() as path,
+                written_features(path, work.shard, offsets, frames, work.features) as add,
+            ):
+                for batch in _batches(work.dataset, work.shard.name):
+                    add(*self._look(batch))
+        except NoRoomError as error:
+            return {"frames": 0, "failure": f"{error}, while features were written; make room, and run it again"}
+        return {"frames": int(frames.sum()), "failure": ""}
 
     @torch.no_grad()
     def _look(self, frames: Sequence[Frame]) -> tuple[bytes, list[int]]:
@@ -69,7 +75,12 @@ def load_eye(config: TrainingConfig) -> tuple[VisionEncoder, Eye]:
     """The config's vision encoder, and what its features depend on. Raises InputError if it cannot be loaded."""
     model = config.model
     try:
-        encoder = load_vision_encoder(model.vision, class_token=model.vision_class_token, image_size=model.image_size)
+        encoder = load_vision_encoder(
+            model.vision,
+            revision=model.vision_revision,
+            class_token=model.vision_class_token,
+            image_size=model.image_size,
+        )
     except ValueError as error:
         raise InputError(str(error)) from error
     return encoder, eye_of(encoder, fingerprint(encoder.backbone), config)
