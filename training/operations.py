@@ -45,6 +45,7 @@ class Operations:
 
 def count_operations(skeleton: Flamingo) -> Operations:
     """By differences between batches that differ in one thing, which are exact: each count is a sum of products."""
+    skeleton.checkpoint_activations("none")
     text, longer = 16, 32
     smallest = Shape(rows=1, text=text, targets=1, media=1, frames=1, longest=text)
     first = count_rehearsed(skeleton, smallest)

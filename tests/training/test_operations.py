@@ -79,6 +79,13 @@ def test_a_picture_costs_the_frozen_encoder_no_backward(operations: Operations):
     assert operations.frame == pytest.approx(456.6e9 + grid * (projected + attended), rel=1e-12)
 
 
+def test_what_is_computed_anew_is_not_counted(backbones: FlamingoConfig):
+    skeleton = build_skeleton(backbones)
+    found = count_operations(skeleton)
+    skeleton.checkpoint_activations("all")
+    assert count_operations(skeleton) == found
+
+
 def test_parameters_of_presets_are_those_of_their_backbones():
     billions = {name: count(build_skeleton(PRESETS[name]).language.lm.parameters()) / 1e9 for name in ("3b", "80b")}
     clip = build_skeleton(PRESETS["openflamingo-3b"]).vision
