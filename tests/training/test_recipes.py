@@ -8,6 +8,7 @@ import pytest
 from jobs.command import run_command
 from model.flamingo import FlamingoConfig
 from training.config import DatasetConfig, MeasuresConfig, TrainingConfig
+from training.inputs import check_shares
 from training.output import identity
 
 DEMO = Path(__file__).parents[2] / "recipes" / "demo.yaml"
@@ -29,6 +30,7 @@ def test_every_recipe_is_a_config(recipe: Path):
 
     assert run_command(TrainingConfig, configs.append, "", ["--config", str(recipe)]) == 0
     assert configs[0].datasets
+    check_shares(configs[0])
 
 
 def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
