@@ -175,6 +175,7 @@ def prepare(page: Marked) -> Prepared | None:
     if not len(segments):
         return None
     containers = containers_of(segments)
+    features, shared = text_features(segments, containers, head.description, page.url)
     words, owners = [], []
     for number, text in enumerate(segments.texts):
         for word in WORD.findall(text.lower()):
@@ -189,11 +190,11 @@ def prepare(page: Marked) -> Prepared | None:
         kind=page.kind,
         segments=segments,
         containers=containers,
-        features=text_features(segments, containers, head.description, page.url),
+        features=np.hstack([features, np.broadcast_to(shared, (len(segments), len(shared)))]),
         words=word_counts(segments),
         found=(hits / np.maximum(counts, 1)).astype(np.float32),
         captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
-        titles=containers.tags_around[containers.nearest] & CONTAINER_TAG["h1"] > 0,
+        titles=np.asarray([containers.marks_around[own] & CONTAINER_TAG["h1"] > 0 for own in segments.containers]),
         pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
         weight_of_pictures=page.weight_of_pictures,
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],

@@ -108,7 +108,7 @@ def _merged(lazy: ImageReference, plain: ImageReference) -> ImageReference:
 def is_caption(segments: Segments, containers: Containers, number: int) -> bool:
     """Whether the markup of a text says that it is a caption."""
     container = segments.containers[number]
-    if containers.tags_around[container] & IN_CAPTION:
+    if containers.marks_around[container] & IN_CAPTION:
         return True
     near = (container, segments.parents[container])
     return any(CAPTION.search(segments.attributes[segments.container_tags[one]]) for one in near)
@@ -151,7 +151,7 @@ def _joined(segments: Segments, containers: Containers, run: list[int], before: 
     """The texts of `run` as a person would write them down; `before` is the last text of the block before."""
     parts: list[str] = []
     for number in run:
-        around = containers.tags_around[segments.containers[number]]
+        around = containers.marks_around[segments.containers[number]]
         text = segments.texts[number]
         row = nearest(segments, number, ("tr",)) if around & IN_ROW else 0
         if around & IN_ITEM:
@@ -168,7 +168,7 @@ def _separator(segments: Segments, containers: Containers, before: int, number: 
     if row and segments.starts[row] <= before:
         cell = nearest(segments, number, ("td", "th"))
         return " | " if segments.starts[cell] > before else "\n"
-    both = containers.tags_around[segments.containers[before]] & containers.tags_around[segments.containers[number]]
+    both = containers.marks_around[segments.containers[before]] & containers.marks_around[segments.containers[number]]
     if both & (IN_ITEM | IN_ROW | IN_TERMS):
         outer, inner = nearest(segments, before, LISTS), nearest(segments, number, LISTS_AND_TABLES)
         nested = outer and number < segments.ends[outer]

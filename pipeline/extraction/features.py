@@ -4,6 +4,7 @@ Columns come in groups, one function each. Everything that asks "how is it aroun
 prefix sums, since the segments of a container, and those within reach of a segment, are consecutive.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.extraction.containers import Containers
 from pipeline.extraction.segments import Segments
-from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAG, CONTAINER_TAGS
+from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAG, CONTAINER_TAGS, MARKS
 
 Floats = NDArray[np.float32]
 PAGE_MARKS = (
@@ -45,39 +46,43 @@ ADDRESS_MARKS = (
     r"-\w+-\w+-\w+-",
 )
 """What tells the kind of a page in its address."""
-LEVELS = 3
-"""A segment is told of so many containers around it."""
+MEASURES = 10
+"""What is measured of a container; a segment is told of three around it."""
 PLACE_COLUMNS = 14 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 13 + 2 * (10 + len(CLASSES))
 """The first columns say what a segment is and what it lies in, up to the second container around it."""
 SENTENCE_ENDS = frozenset('.!?…。！？"”')
 _ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
 
 
-def text_features(segments: Segments, containers: Containers, description: str, url: str) -> Floats:
-    """float32[segment, feature] for the model of text; `description` is what the page says of itself in its head."""
-    nearest = containers.nearest
-    own, chars = own_columns(segments, containers)
-    tags = bits(containers.tags, len(CONTAINER_TAGS))
-    distinct = tags[containers.innermost]
-    headings = _owner(segments, containers, "h1")
-    page = page_columns(segments, distinct, own, chars, headings, description, url)
+def text_features(segments: Segments, containers: Containers, description: str, url: str) -> tuple[Floats, Floats]:
+    """For the model of text: float32[segment, feature], and float32[feature], those that all segments share.
+
+    `description` is what the page says of itself in its head.
+    """
+    own, chars, commas = own_columns(segments, containers)
+    marks = bits(containers.marks, len(MARKS))
+    headings = _owner(containers, "h1")
+    sums = _sums(own, chars)
+    held = sums[:, containers.ends] - sums[:, containers.starts]
+    page = page_columns(segments, containers, marks, own, chars, headings, description, url)
+    around = np.array(list(map(containers.marks_around.__getitem__, segments.containers)), np.int64)
+    around = bits(around, len(MARKS))
     groups = [
         own,
-        place_columns(segments, chars, headings),
-        bits(containers.tags_around, len(CONTAINER_TAGS))[nearest],
-        bits(containers.classes_around, len(CLASSES))[nearest],
-        candidate_columns(segments, containers, chars, own),
-        *container_columns(segments, containers, tags, own, chars),
+        place_columns(chars, sums[0], headings),
+        around[:, len(CLASSES) :],
+        around[:, : len(CLASSES)],
+        candidate_columns(containers, chars, own, commas, held),
+        *container_columns(containers, marks, held),
         *neighbour_columns(own),
-        np.broadcast_to(page, (len(segments), len(page))),
     ]
-    return np.concatenate(groups, axis=1, dtype=np.float32)
+    return np.concatenate(groups, axis=1, dtype=np.float32), page
 
 
-def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Floats]:
-    """What each segment says of itself, float32[segment, 14], and its characters, float32[segment]."""
+def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Floats, Floats]:
+    """What each segment says of itself, float32[segment, 14], its characters and its commas, float32[segment]."""
     texts = segments.texts
-    if any("。" in text for text in texts):
+    if "。" in "".join(texts):
         texts = [text.replace("。", ". ").replace("、", ",").replace("，", ",") for text in texts]
     count, occurrences = len(texts), Counter(texts)
     first, last = [text[:1] for text in texts], [text[-1:] for text in texts]
@@ -90,7 +95,7 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
         map(SENTENCE_ENDS.__contains__, last),
         map(str.isdigit, first),
         map(str.isdigit, last),
-        (text[:40].isupper() for text in texts),
+        map(str.isupper, [text[:40] for text in texts]),
         map(str.islower, first),
         map(occurrences.__getitem__, texts),
         segments.media,
@@ -110,139 +115,141 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
     own[:, 7] = upper
     own[:, 8] = lower
     own[:, 9] = times > 1
-    own[:, 10] = _owner(segments, containers, "p")
+    own[:, 10] = _owner(containers, "p")
     own[:, 11] = chars > 80
     own[:, 12] = media > 0
     own[:, 13] = chars < 25
-    return own, chars
+    return own, chars, commas
 
 
-def _owner(segments: Segments, containers: Containers, tag: str) -> NDArray[np.bool_]:
+def _owner(containers: Containers, tag: str) -> NDArray[np.bool_]:
     """bool[segment]: whether the nearest container, or one that holds the same, is a `tag`."""
-    owners = containers.tags & CONTAINER_TAG[tag] > 0
-    return owners[containers.nearest]
+    return (containers.marks & CONTAINER_TAG[tag] > 0)[containers.nearest]
 
 
-def place_columns(segments: Segments, chars: Floats, headings: NDArray[np.bool_]) -> Floats:
-    """Where each segment stands on the page, and where from the first heading: float32[segment, 6]."""
-    count = len(segments)
-    before = prefix(chars)
-    index = np.arange(count)
-    distance = (index - (int(headings.argmax()) if headings.any() else 0)) / 50
-    columns = [
-        (before[:-1] + chars / 2) / max(before[-1], 1),
-        index / max(count, 1),
-        np.cumsum(headings) > 0,
-        _within(distance, 2),
-        np.minimum(np.abs(distance), 1),
-        distance >= 0,
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
+def _sums(own: Floats, chars: Floats) -> Floats:
+    """float32[7, segment + 1]: of the first 0, 1, 2, ... segments, the characters, those in links and in paragraphs,
+    how many are long, media and repeated, and their commas a word."""
+    sums = np.zeros((7, len(chars) + 1), np.float32)
+    values = sums[:, 1:]
+    values[0] = chars
+    values[1:3] = chars * own[:, 2:11:8].T
+    values[3:5] = own[:, 11:13].T
+    values[5:] = own[:, 3:10:6].T
+    np.cumsum(values, axis=1, out=values)
+    return sums
 
 
-def container_columns(
-    segments: Segments, containers: Containers, tags: NDArray[np.uint8], own: Floats, chars: Floats
-) -> list[NDArray[Any]]:
+def place_columns(chars: Floats, before: Floats, headings: NDArray[np.bool_]) -> Floats:
+    """Where each segment stands on the page, and where from the first heading: float32[segment, 6].
+
+    `before` holds the characters before each segment, and those of all.
+    """
+    count = len(chars)
+    index = np.arange(count, dtype=np.float32)
+    first = int(headings.argmax()) if count else 0
+    distance = (index - first) / 50
+    columns = np.empty((6, count), np.float32)
+    columns[0] = (before[:-1] + chars / 2) / max(before[-1], 1)
+    columns[1] = index / max(count, 1)
+    columns[2] = (index >= first) & headings.any()
+    columns[3] = _within(distance, 2)
+    columns[4] = np.minimum(np.abs(distance), 1)
+    columns[5] = index >= first
+    return columns.T
+
+
+def container_columns(containers: Containers, marks: NDArray[np.uint8], held: Floats) -> list[NDArray[Any]]:
     """What the containers around each segment hold, level by level, and what their tags and classes are."""
-    starts, ends = containers.starts, containers.ends
-    weighted = own[:, (2, 10)] * chars[:, None]
-    sums = prefix(np.concatenate([chars[:, None], weighted, own[:, (11, 12, 3, 9)]], axis=1))
-    held, linked, prose, long, media, commas, repeated = (sums[ends] - sums[starts]).T
-    number = (ends - starts).astype(np.float32)
+    held, linked, prose, long, media, commas, repeated = held
+    number = (containers.ends - containers.starts).astype(np.float32)
     characters, segments_held = np.maximum(held, 1), np.maximum(number, 1)
-    columns = [
-        held / max(float(held[0]), 1),
-        np.log1p(held) / 9,
-        linked / characters,
-        np.log1p(number) / 5,
-        np.log1p(held / segments_held) / 5,
-        prose / characters,
-        long / segments_held,
-        np.log1p(media) / 4,
-        commas / segments_held,
-        repeated / segments_held,
-    ]
-    measures = np.stack(columns, axis=1).astype(np.float32)
-    classes = bits(containers.classes, len(CLASSES))
-    parents, container = containers.parents, containers.nearest
-    groups: list[NDArray[Any]] = []
-    for level in range(LEVELS):
-        groups.append(measures[container])
-        groups.append(classes[container])
-        if level:
-            groups.append(tags[container])
-        container = parents[container]
-    return groups
+    table = np.empty((len(held), MEASURES + len(MARKS)), np.float32)
+    columns = table.T
+    columns[0] = held / max(float(held[0]), 1)
+    columns[1] = np.log1p(held) / 9
+    columns[2] = linked / characters
+    columns[3] = np.log1p(number) / 5
+    columns[4] = np.log1p(held / segments_held) / 5
+    columns[5] = prose / characters
+    columns[6] = long / segments_held
+    columns[7] = np.log1p(media) / 4
+    columns[8] = commas / segments_held
+    columns[9] = repeated / segments_held
+    table[:, MEASURES:] = marks
+    first = containers.nearest
+    second = containers.parents[first]
+    outer = table[np.stack([second, containers.parents[second]], axis=1)]
+    return [table[first, : MEASURES + len(CLASSES)], outer.reshape(len(first), -1)]
 
 
 def neighbour_columns(own: Floats) -> list[Floats]:
     """The segment before each and the one after it, and the means over fifteen to each side."""
-    before, after = np.zeros_like(own), np.zeros_like(own)
-    before[1:], after[:-1] = own[:-1], own[1:]
+    padded = np.zeros((len(own) + 2, own.shape[1]), np.float32)
+    padded[1:-1] = own
     number, sums = window_sums(own, 15)
-    return [before, after, sums / number]
+    return [padded[:-2], padded[2:], sums / number]
 
 
-def candidate_columns(segments: Segments, containers: Containers, chars: Floats, own: Floats) -> Floats:
+def candidate_columns(containers: Containers, chars: Floats, own: Floats, commas: Floats, held: Floats) -> Floats:
     """Each segment against the container that Readability's score of paragraphs prefers: float32[segment, 13]."""
     parents, starts, ends = containers.parents, containers.starts, containers.ends
-    commas = own[:, 3] * np.expm1(own[:, 1] * 4) / 5
     worth = np.where((chars > 25) & (own[:, 2] < 0.5), 1 + commas + np.minimum(chars / 100, 3), 0)
     first = parents[containers.nearest]
     second = parents[first]
-    score = sum(
-        np.bincount(held_by, worth / share, len(parents))
-        for held_by, share in ((first, 1), (second, 2), (parents[second], 6))
-    )
-    sums = prefix(np.stack([own[:, 2] * chars, chars], axis=1))
-    linked, held = (sums[ends] - sums[starts]).T
-    score *= 1 - linked / np.maximum(held, 1)
-    best = int(score.argmax())
-    index, top = np.arange(len(segments)), max(float(score[best]), 1e-6)
-    inside, container = [], best
-    for _ in range(4):
-        inside.append((index >= starts[container]) & (index < ends[container]))
-        container = parents[container]
-    runner_up = float(np.partition(score, -2)[-2]) if len(score) > 1 else 0.0
-    page = [top / max(float(score.sum()), 1e-6), np.log1p(top) / 5, held[best] / max(held[0], 1), runner_up / top]
-    columns = [
-        *inside,
-        _within((index - starts[best]) / 30, 2),
-        _within((index - ends[best]) / 30, 2),
-        np.log1p(np.maximum(score[first], 0)) / 4,
-        score[first] / top,
-        score[second] / top,
-        *(np.full(len(segments), value) for value in page),
-    ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    score = np.bincount(first, worth, len(parents))
+    score += np.bincount(second, worth / 2, len(parents))
+    score += np.bincount(parents[second], worth / 6, len(parents))
+    characters, linked = held[0], held[1]
+    score *= 1 - linked / np.maximum(characters, 1)
+    around = [int(score.argmax())]
+    while len(around) < 4:
+        around.append(int(parents[around[-1]]))
+    top = max(float(score[around[0]]), 1e-6)
+    index = np.arange(len(chars))
+    columns = np.empty((13, len(chars)), np.float32)
+    columns[:4] = (index >= starts[around, None]) & (index < ends[around, None])
+    columns[4] = _within((index - starts[around[0]]) / 30, 2)
+    columns[5] = _within((index - ends[around[0]]) / 30, 2)
+    columns[6] = np.log1p(np.maximum(score[first], 0)) / 4
+    columns[7] = score[first] / top
+    columns[8] = score[second] / top
+    columns[9] = top / max(float(score.sum()), 1e-6)
+    columns[10] = math.log1p(top) / 5
+    columns[11] = characters[around[0]] / max(characters[0], 1)
+    score[around[0]] = 0
+    columns[12] = score.max() / top
+    return columns.T
 
 
 def page_columns(
     segments: Segments,
-    tags: NDArray[np.uint8],
+    containers: Containers,
+    marks: NDArray[np.uint8],
     own: Floats,
     chars: Floats,
     headings: NDArray[np.bool_],
     description: str,
     url: str,
 ) -> Floats:
-    """What is true of the whole page: float32[feature]; `tags` holds those of each distinct container."""
+    """What is true of the whole page: float32[feature]; `marks` holds the bits of each container."""
     count, total = max(len(segments), 1), max(float(chars.sum()), 1)
+    distinct = marks[containers.innermost, len(CLASSES) :]
     values = [
-        np.log1p(total) / 10,
+        math.log1p(total) / 10,
         sum(segments.linked) / total,
-        np.log1p(len(segments)) / 6,
+        math.log1p(len(segments)) / 6,
         headings.any(),
-        np.log1p(own[:, 12].sum()) / 4,
+        math.log1p(own[:, 12].sum()) / 4,
         float(own[:, 10] @ chars) / total,
         own[:, 11].sum() / count,
-        *(any(word in description for word in mark) for mark in PAGE_MARKS),
+        *(any(map(description.__contains__, mark)) for mark in PAGE_MARKS),
         *(mark.search(url) is not None for mark in _ADDRESS_MARKS),
         min(url.count("/"), 8) / 8,
-        np.log1p(len(tags)) / 10,
-        *(np.log1p(tags.sum(axis=0)) / 6),
+        math.log1p(len(distinct)) / 10,
+        *(np.log1p(distinct.sum(axis=0)) / 6).tolist(),
     ]
-    return np.asarray(values, np.float32)
+    return np.array(values, np.float32)
 
 
 def window_sums(values: Floats, reach: int) -> tuple[Floats, Floats]:
@@ -266,5 +273,5 @@ def _within(values: NDArray[Any], limit: float) -> NDArray[Any]:
 
 def bits(values: NDArray[np.int64], count: int) -> NDArray[np.uint8]:
     """uint8[value, bit]."""
-    octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(-1, 8)
-    return np.unpackbits(octets, axis=1, bitorder="little")[:, :count]
+    octets = values.astype("<i8", copy=False).view(np.uint8)
+    return np.unpackbits(octets.reshape(-1, 8), axis=1, count=count, bitorder="little")

@@ -47,15 +47,18 @@ class Head:
 def read_head(root: Any, url: str) -> Head:
     """What the page below `root`, found at `url`, says of itself."""
     found: dict[str, list[Any]] = {name: [] for name in ("script", "meta", "base", "link", "title")}
-    for element in root.iter(*found):
-        found[element.tag].append(element)
+    anchors: list[tuple[str | None, str | None]] = []
+    for element in root.iter("a", *found):
+        if (name := element.tag) == "a":
+            # There may be a hundred thousand: what they say is kept, not they.
+            anchors.append((element.get("href"), element.get("rel")))
+        else:
+            found[name].append(element)
     scripts = [script.text or "" for script in found["script"] if script.get("type") == JSON_LD]
     metas = [(_meta_name(meta), meta.get("content", "")) for meta in found["meta"]]
     named = {name: content.strip() for name, content in reversed(metas) if content.strip()}
     base = next((canonical(element.get("href"), url) for element in found["base"] if element.get("href")), None)
     base = base or url
-    # Of anchors there may be a hundred thousand: what they say is kept, not they.
-    anchors = [(anchor.get("href"), anchor.get("rel")) for anchor in root.iter("a")]
     links = [(link.get("href"), link.get("rel")) for link in found["link"]]
     related = [(address, relations.lower().split()) for address, relations in (*links, *anchors) if relations]
 

@@ -12,9 +12,10 @@ ALL_TAGS = re.compile(r"<[^<>]*>")
 
 LONG_PAGE = 500_000
 """Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes three seconds at most."""
-_ATTRIBUTE = rb"""(?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ )"""
+_ATTRIBUTE = rb"""(?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: ="[^"]*+" | \s*+=\s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ )"""
 CROWDED_TAG = re.compile(
-    rb"""(?P<before> (?: [^<]++ | <(?![a-zA-Z]) | <[a-zA-Z][^\s/>]*+ %(attribute)b{0,1999}+ (?= [\s/]*+ (?:>|\Z) ) )*+ )
+    rb"""(?P<before> [^<]*+ (?: <(?: /[^<]*+ | (?![a-zA-Z])[^<]*+
+                 | [a-zA-Z][^\s/>]*+ %(attribute)b{0,1999}+ (?= [\s/]*+ (?:>|\Z) ) [^<]*+ ) )*+ )
          <[a-zA-Z][^\s/>]*+ %(attribute)b*+ [^>]*+"""
     % {b"attribute": _ATTRIBUTE},
     re.VERBOSE,

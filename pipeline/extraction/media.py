@@ -150,9 +150,11 @@ def reason_to_leave_out(segments: Segments, tag: int, *, chosen: bool) -> str:
 
 def _is_tracker(segments: Segments, tag: int) -> bool:
     """Whether an `<img>` is a point that reports who reads the page, and not one that waits for a picture."""
+    if segments.names[tag] != "img":
+        return False
     attributes = attributes_of(segments, tag)
-    waits = any(name.startswith("data-") for name in attributes)
-    return segments.names[tag] == "img" and not waits and 0 < _longest_side(attributes) <= TRACKER_SIDE
+    is_point = 0 < _longest_side(attributes) <= TRACKER_SIDE
+    return is_point and not any(name.startswith("data-") for name in attributes)
 
 
 def _longest_side(attributes: Mapping[str, str]) -> int:

@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.extraction.containers import Containers
-from pipeline.extraction.features import PLACE_COLUMNS, Floats, prefix, text_features
+from pipeline.extraction.features import PLACE_COLUMNS, Floats, text_features
 from pipeline.extraction.media import pixels
 from pipeline.extraction.segments import Segments
 from pipeline.extraction.tags import attributes_of
@@ -23,6 +24,7 @@ from pipeline.extraction.tags import attributes_of
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.5
 """Chance from which an image counts as content; between recall and precision, by cross-validation."""
+NOTHING = np.zeros(0, np.float32)
 MOST_LOGIT = 80.0
 """exp(80) is near the largest float32."""
 IMAGE_LEVELS = 6
@@ -44,11 +46,16 @@ class Network:
 
     layers: tuple[tuple[Floats, Floats], ...]
 
-    def logits(self, features: Floats) -> Floats:
-        """float32[row] for float32[row, feature]."""
-        values = features
-        for number, (weights, biases) in enumerate(self.layers):
-            values = (np.maximum(values, 0) if number else values) @ weights + biases
+    def logits(self, features: Floats, shared: Floats = NOTHING) -> Floats:
+        """float32[row] for float32[row, feature]; the last features may be `shared` by all rows, float32[feature]."""
+        (weights, biases), *others = self.layers
+        own = features.shape[1]
+        values = features @ weights[:own]
+        values += biases + shared @ weights[own:]
+        for weights, biases in others:
+            np.maximum(values, 0, out=values)
+            values = values @ weights
+            values += biases
         return values[:, 0]
 
 
@@ -64,9 +71,9 @@ def networks() -> dict[str, tuple[Network, ...]]:
     }
 
 
-def chances(ensemble: Sequence[Network], features: Floats) -> Floats:
-    """float32[row]: the chance that each row of float32[row, feature] is content."""
-    logits = sum(network.logits(features) for network in ensemble) / len(ensemble)
+def chances(ensemble: Sequence[Network], features: Floats, shared: Floats = NOTHING) -> Floats:
+    """float32[row]: the chance that each row is content; `features` and `shared` as for `Network.logits`."""
+    logits = sum(network.logits(features, shared) for network in ensemble) / len(ensemble)
     return (1 / (1 + np.exp(-np.clip(logits, -MOST_LOGIT, MOST_LOGIT)))).astype(np.float32)
 
 
@@ -75,8 +82,8 @@ def content_of(
 ) -> NDArray[np.bool_]:
     """bool[segment]: the text and the media that belong to the content, by `models` or those of salience.json."""
     models = models or networks()
-    features = text_features(segments, containers, description, url)
-    likely, words = chances(models["text"], features), word_counts(segments)
+    features, shared = text_features(segments, containers, description, url)
+    likely, words = chances(models["text"], features, shared), word_counts(segments)
     keep = best_choice(likely, words)
     media = np.flatnonzero(np.asarray(segments.media))
     if len(media):
@@ -89,7 +96,8 @@ def content_of(
 
 def word_counts(segments: Segments) -> Floats:
     """float32[segment]: words of text."""
-    return np.fromiter((text.count(" ") + 1 if text else 0 for text in segments.texts), np.float32, len(segments))
+    spaces = np.fromiter(map(str.count, segments.texts, repeat(" ")), np.float32, len(segments))
+    return np.where(np.fromiter(map(bool, segments.texts), np.bool_, len(segments)), spaces + 1, 0)
 
 
 def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
@@ -117,31 +125,38 @@ def image_features(
 
     What `text_features` say of the place, how likely the text around is, and what the tag says of itself.
     """
-    pictures = np.zeros(len(segments), np.float32)
-    pictures[media] = 1
-    sums = prefix(np.stack([likely * words, words, pictures], axis=1))
-    total, count = max(float(sums[-1, 0]), 1e-6), len(segments)
-    levels = [containers.nearest[media]]
-    for _ in range(IMAGE_LEVELS - 1):
-        levels.append(containers.parents[levels[-1]])
-    around = np.stack(levels)
-    low = [np.maximum(media - reach, 0) for reach in IMAGE_REACHES]
-    high = [np.minimum(media + reach + 1, count) for reach in IMAGE_REACHES]
-    starts = np.concatenate([containers.starts[around], low, low, [media] * len(IMAGE_REACHES)])
-    ends = np.concatenate([containers.ends[around], high, [media] * len(IMAGE_REACHES), high])
-    wanted, held, images = np.moveaxis(sums[ends] - sums[starts], 2, 0)
-    share = (wanted + 0.05) / (held + 0.3)
+    count = len(segments)
+    sums = np.zeros((3, count + 1), np.float32)
+    sums[0, 1:] = likely * words
+    sums[1, 1:] = words
+    sums[2, media + 1] = 1
+    np.cumsum(sums, axis=1, out=sums)
+    total = max(float(sums[0, -1]), 1e-6)
+    container = containers.nearest[media]
+    starts, ends = np.empty((2, IMAGE_LEVELS + 3 * len(IMAGE_REACHES), len(media)), np.int64)
+    for level in range(IMAGE_LEVELS):
+        starts[level], ends[level] = containers.starts[container], containers.ends[container]
+        container = containers.parents[container]
+    # Within reach to both sides, before, and after.
+    starts[IMAGE_LEVELS:] = ends[IMAGE_LEVELS:] = media
+    reaches = np.array(IMAGE_REACHES)[:, None]
+    both, before, after = (
+        slice(start, start + len(reaches)) for start in range(IMAGE_LEVELS, len(starts), len(reaches))
+    )
+    starts[both] = starts[before] = np.maximum(media - reaches, 0)
+    ends[both] = ends[after] = np.minimum(media + reaches + 1, count)
+    wanted, held, images = sums[:, ends] - sums[:, starts]
     inside = slice(IMAGE_LEVELS)
     columns = [
-        share,
+        (wanted + 0.05) / (held + 0.3),
         wanted[inside] / total,
         np.log1p(held[inside]) / 6,
         np.log1p(images[inside]) / 3,
-        sums[None, media, 0] / total,
+        sums[None, 0, media] / total,
     ]
-    declared = np.asarray([_declared(attributes_of(segments, segments.media[number])) for number in media], np.float32)
+    declared = np.array([_declared(attributes_of(segments, segments.media[number])) for number in media], np.float32)
     place = features[media, :PLACE_COLUMNS]
-    return np.concatenate([place, np.concatenate(columns).T, declared], axis=1, dtype=np.float32)
+    return np.concatenate([place, np.concatenate(columns).T, declared], axis=1)
 
 
 def _declared(attributes: dict[str, str]) -> tuple[float, ...]:
@@ -157,5 +172,5 @@ def _declared(attributes: dict[str, str]) -> tuple[float, ...]:
         min(height, 1000) / 500,
         float(alt > 0),
         math.log1p(alt) / 4,
-        float(any(word in lower for word in DECORATION)),
+        float(any(map(lower.__contains__, DECORATION))),
     )

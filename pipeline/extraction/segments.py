@@ -30,7 +30,7 @@ LEAST_OUTSIDE = 0.25
 """A page with less of its text than this shown and outside navigation is read with its navigation too."""
 LEAST_HIDDEN = 500
 """If it has so many characters then what is hidden is read as well: some pages hide all until a script shows it."""
-TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(/)))")
+TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(.)))")
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
@@ -42,7 +42,7 @@ LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.extraction.markup` lets no NUL through."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
-CONTROLS = dict.fromkeys((*range(1, 9), *range(14, 28), 127), " ")
+CONTROLS = re.compile("[\x01-\x08\x0e-\x1b\x7f]")
 """JSON and XML have no place for most of them, and no page means them."""
 STYLE = re.compile(r' style="([^"]*)"')
 _WITHIN, _LINK, _LINK_END, _HIDDEN, _SKIP, _MEDIA, _OPEN, _CLOSE, _UNKNOWN, _BREAK = range(10)
@@ -77,6 +77,8 @@ class Segments:
     """Number of the tag of the link around media, or 0."""
     container_tags: list[int] = field(default_factory=lambda: [0])
     """Number of the container's tag."""
+    closing_tags: list[int] = field(default_factory=lambda: [0])
+    """Number of the tag that closes the container, 0 where there is none."""
     parents: list[int] = field(default_factory=lambda: [0])
     """Container of each container; the first is its own."""
     starts: list[int] = field(default_factory=lambda: [0])
@@ -88,6 +90,8 @@ class Segments:
     """Attributes of tags, for those that were asked for: `pipeline.extraction.tags` reads each tag once."""
     gaps: set[int] = field(default_factory=set[int])
     """Segments in front of which navigation was left out."""
+    unseen: int = 0
+    """Characters of text that hidden elements and media hold."""
     is_cut: bool = False
     """Whether the page has more segments than are read."""
 
@@ -102,14 +106,16 @@ def cut(text: str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, C
     """
     left_out = Counter(inline_svg=sum(1 for _ in root.iter("svg")))
     lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
-    length = TEXT_LENGTH(root)
     # Outermost ones alone: what lies in another goes, and is counted, with that.
     navigation = [found for found in root.iter(*NAVIGATION) if next(found.iterancestors(*NAVIGATION), None) is None]
     left_out["navigation"] = sum(1 for element in navigation for _ in element.iter("img"))
+    length = sum(map(TEXT_LENGTH, navigation))
     for element in navigation:
         element.clear(keep_tail=True)
     segments = _walk(root, backgrounds)
-    if sum(map(len, segments.texts)) < LEAST_OUTSIDE * length:
+    shown = sum(map(len, segments.texts))
+    length += shown + segments.unseen + len(segments)  # a space between any two
+    if shown < LEAST_OUTSIDE * length:
         whole = parse(text)
         lxml.etree.strip_elements(whole, *NEVER_SHOWN, with_tail=False)
         del left_out["navigation"]
@@ -150,7 +156,7 @@ class _Walk:
             if kind == _WITHIN:
                 pass
             elif kind == _CLOSE:
-                self._close()
+                self._close(number)
             elif kind == _LINK_END:
                 links -= 1
             elif said[-1:] == "/" and kind != _MEDIA and not (name == "figure" and PICTURE_NAMED.search(said)):
@@ -170,14 +176,14 @@ class _Walk:
                     links, link = links + 1, number
                 # libxml2 does not know that an <embed> is empty: what follows lies in it.
                 if _HIDDEN <= kind <= _MEDIA and said[-1:] != "/" and name != "embed":
-                    text = _text_after(tags)
+                    text = self._pass_by(text, tags)
             if text and (words or not text.isspace()):
                 words.append(text)
                 if links:
                     self._linked += len(text.strip())
         self._flush()
         while self._container:
-            self._close()
+            self._close(0)
         segments.ends[0] = len(segments)
         return segments
 
@@ -195,11 +201,21 @@ class _Walk:
         segments.starts.append(len(segments.texts))
         segments.ends.append(0)
         segments.container_tags.append(number)
+        segments.closing_tags.append(0)
 
-    def _close(self) -> None:
-        segments = self.segments
-        segments.ends[self._container] = len(segments.texts)
-        self._container = segments.parents[self._container]
+    def _close(self, number: int) -> None:
+        """The end of a container. One that holds nothing is forgotten: it is the last."""
+        segments, container, count = self.segments, self._container, len(self.segments.texts)
+        self._container = segments.parents[container]
+        if segments.starts[container] < count:
+            segments.ends[container] = count
+            segments.closing_tags[container] = number
+        else:
+            segments.parents.pop()
+            segments.starts.pop()
+            segments.ends.pop()
+            segments.container_tags.pop()
+            segments.closing_tags.pop()
 
     def _flush(self) -> None:
         raw = "".join(self._words)
@@ -208,11 +224,25 @@ class _Walk:
             raw = unescape(raw.replace(NO_CHARACTER, " "))
         shown = _lines if self._in_code() else _folded
         text = shown(raw)
-        if not text.isprintable():
-            text = shown(raw.translate(CONTROLS))
+        if not text.isprintable() and CONTROLS.search(text):
+            text = shown(CONTROLS.sub(" ", raw))
         if text:
             self._add(text, min(self._linked, len(text)))
         self._linked = 0
+
+    def _pass_by(self, text: str, tags: Iterator[tuple[int, str, str, str]]) -> str:
+        """The text behind the element that was just opened, before `text`; `tags` go on from there."""
+        unseen, depth = [text], 1
+        for _, name, said, text in tags:
+            if name[0] == "/":
+                depth -= 1
+            elif said[-1:] != "/":
+                depth += 1
+            if not depth:
+                break
+            unseen.append(text)
+        self.segments.unseen += len(_folded(unescape("".join(unseen))))
+        return text
 
     def _in_code(self) -> bool:
         return self.segments.names[self.segments.container_tags[self._container]] == "pre"
@@ -224,19 +254,6 @@ class _Walk:
         segments.containers.append(self._container)
         segments.media.append(tag)
         segments.links.append(link)
-
-
-def _text_after(tags: Iterator[tuple[int, str, str, str]]) -> str:
-    """The text behind the element that was just opened; `tags` go on from there."""
-    depth = 1
-    for _, name, said, text in tags:
-        if name[0] == "/":
-            depth -= 1
-        elif said[-1:] != "/":
-            depth += 1
-        if not depth:
-            return text
-    return ""
 
 
 def _is_picture(segments: Segments, number: int) -> bool:
@@ -256,6 +273,8 @@ def _is_hidden(name: str, said: str) -> bool:
 
 def _folded(text: str) -> str:
     """White space as a browser shows it, `<br>` as a line's end."""
+    if text.isprintable() and "  " not in text:  # its only white space are spaces: most texts are folded already
+        return text.strip()
     if LINE_BREAK not in text:
         return " ".join(text.split())
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(LINE_BREAK))))

@@ -36,21 +36,25 @@ def sources_of(segments: Segments, number: int) -> list[dict[str, str]]:
 def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
     """Where the elements of `tags` are: steps with the number among elements of the same name, as XPath counts."""
     found: dict[int, str] = {}
-    counts, outer = (
-        dict[str, int](),
-        list[tuple[dict[str, int], str]](),
-    )  # of siblings; and around, with the step inwards
-    names, attributes, start = segments.names, segments.attributes, 0
-    for number in sorted(set(tags)):
-        for name, said in zip(names[start:number], attributes[start:number], strict=True):
+    counts: dict[str, int] = {}
+    # Of siblings; and around, with the step inwards.
+    outer: list[tuple[dict[str, int], str]] = []
+    names, attributes = segments.names, segments.attributes
+    closing = dict(zip(segments.container_tags, segments.closing_tags, strict=True))
+    number = 0
+    for target in sorted(set(tags)):
+        while number < target:
+            name = names[number]
             if name[0] == "/":
                 counts, _ = outer.pop()
             else:
                 counts[name] = counts.get(name, 0) + 1
-                if said[-1:] != "/":
+                if number < closing.get(number, 0) < target:
+                    number = closing[number]
+                elif attributes[number][-1:] != "/":
                     outer.append((counts, name))
                     counts = {}
-        start, name = number, names[number]
+            number += 1
         steps = [f"/{step}[{around[step]}]" for around, step in outer]
-        found[number] = f"{''.join(steps)}/{name}[{counts.get(name, 0) + 1}]"
+        found[target] = f"{''.join(steps)}/{names[target]}[{counts.get(names[target], 0) + 1}]"
     return found

@@ -53,7 +53,10 @@ CLASSES = (
 """Kinds of words in `class` and `id`; a segment remembers the kinds of all elements that it lies in."""
 CONTAINER_TAGS = (*TAGS, "div")
 """Tags of containers; whatever is not among `TAGS`, a body too, counts as a div."""
-CONTAINER_TAG = {tag: 1 << number for number, tag in enumerate(CONTAINER_TAGS)}
+MARKS = (*CLASSES, *CONTAINER_TAGS)
+"""What is remembered of a container, a bit each; as many as fit into an integer of 64 bits."""
+CONTAINER_TAG = {tag: 1 << number for number, tag in enumerate(CONTAINER_TAGS, start=len(CLASSES))}
+"""The bit of each tag."""
 ROLES = {
     "navigation": 6, "menu": 6, "menubar": 6, "banner": 8, "contentinfo": 7, "search": 17,
     "complementary": 1, "dialog": 5, "main": 9, "article": 9,

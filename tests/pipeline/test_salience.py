@@ -65,6 +65,19 @@ def test_a_network_computes_what_torch_does():
     np.testing.assert_allclose(chances([network], rows.numpy()), torch.sigmoid(expected).numpy(), rtol=1e-5)
 
 
+def test_features_that_all_rows_share_are_as_good_as_columns():
+    torch.manual_seed(1)
+    own, shared = torch.randn(6, 3).numpy(), torch.randn(2).numpy()
+    network = Network(
+        layers=(
+            (torch.randn(5, 4).numpy(), torch.randn(4).numpy()),
+            (torch.randn(4, 1).numpy(), np.zeros(1, np.float32)),
+        )
+    )
+    rows = np.hstack([own, np.broadcast_to(shared, (6, 2))])
+    np.testing.assert_allclose(network.logits(own, shared), network.logits(rows), rtol=1e-5, atol=1e-6)
+
+
 def test_the_chances_of_an_ensemble_are_the_sigmoid_of_its_mean_logit():
     rows = np.zeros((3, 1), np.float32)
     found = chances([constant(1.0), constant(-3.0), constant(5.0)], rows)
@@ -80,8 +93,10 @@ def test_chances_of_any_logit_are_defined(logit, chance):
 def test_the_weights_fit_the_features():
     segments, containers = read(HTML)
     models, count = networks(), len(segments)
-    features = text_features(segments, containers, "", "http://x.org/")
-    assert (features.shape, features.dtype) == ((count, len(models["text"][0].layers[0][0])), np.float32)
+    features, shared = text_features(segments, containers, "", "http://x.org/")
+    assert (len(features), features.shape[1] + len(shared)) == (count, len(models["text"][0].layers[0][0]))
+    assert features.dtype == shared.dtype == np.float32
+    assert np.isfinite(shared).all()
     media = np.flatnonzero(np.asarray(segments.media))
     pictures = image_features(segments, containers, features, np.full(count, 0.5), word_counts(segments), media)
     assert (pictures.shape, pictures.dtype) == ((2, len(models["image"][0].layers[0][0])), np.float32)

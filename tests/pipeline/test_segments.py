@@ -9,7 +9,7 @@ from pipeline.extraction.containers import containers_of, nearest
 from pipeline.extraction.markup import parse
 from pipeline.extraction.segments import Segments, cut
 from pipeline.extraction.tags import attributes_of, paths, sources_of
-from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAGS
+from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAGS, MARKS
 
 
 def segments(body: str, *, backgrounds: bool = False) -> Segments:
@@ -54,13 +54,12 @@ def test_tags_and_classes_around_are_remembered():
     around = containers_of(found)
     menu, story = CLASSES[6], CLASSES[9]
 
-    def tags(number: int) -> set[str]:
-        return named(around.tags_around[found.containers[number]], CONTAINER_TAGS)
+    def marks(number: int) -> set[str]:
+        return named(around.marks_around[found.containers[number]], MARKS)
 
-    assert tags(0) == {"nav", "ul", "li", "div"}
-    assert menu in named(around.classes_around[found.containers[0]], CLASSES)
-    assert tags(1) == {"p", "div"}
-    assert named(around.classes_around[found.containers[1]], CLASSES) == {story}
+    assert marks(0) & {*CONTAINER_TAGS} == {"nav", "ul", "li", "div"}
+    assert menu in marks(0)
+    assert marks(1) == {"p", "div", story}
 
 
 def test_containers_that_hold_the_same_count_as_one():
@@ -68,9 +67,14 @@ def test_containers_that_hold_the_same_count_as_one():
     around = containers_of(found)
     inner = found.containers[1]
     assert owners(found) == ["p", "p"]
-    assert named(around.tags[inner], CONTAINER_TAGS) == {"div", "p"}
-    assert named(around.classes[inner], CLASSES) == {CLASSES[9]}
+    assert named(around.marks[inner], MARKS) == {"div", "p", CLASSES[9]}
     assert found.names[found.container_tags[around.parents[inner]]] == "body"
+
+
+def test_containers_that_hold_nothing_are_forgotten():
+    found = segments("<div><p></p><ul><li> </li></ul></div><div><p>a</p><p></p></div><section></section>")
+    assert [found.names[tag] for tag in found.container_tags[1:]] == ["html", "body", "div", "p"]
+    assert containers_of(found).innermost.tolist() == [False, False, False, False, True]
 
 
 def test_line_breaks_stay_in_a_text_and_other_white_space_folds():
