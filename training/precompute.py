@@ -18,10 +18,10 @@ import ray.data
 from ray.util.annotations import RayDeprecationWarning
 
 from jobs.command import InputError, run_command
-from jobs.connect import connect
+from jobs.connect import check_shared, connect
 from shards.dataset import open_dataset
 from training.config import TrainingConfig
-from training.data.features import Features, features_folder, write_manifest
+from training.data.features import Features, are_of, features_folder, write_manifest
 from training.inputs import check_backbones, check_datasets, with_absolute_paths
 from training.seeing import VisionActor, Work, count_features, load_eye
 
@@ -47,20 +47,26 @@ def precompute(config: TrainingConfig) -> None:
     for name, settings in config.datasets.items():
         dataset = open_dataset(settings.uri)
         features = Features(folder=features_folder(dataset, eye), dtype=eye.dtype, space=space, width=width)
-        works = [Work(dataset=dataset, shard=shard.name, features=features) for shard in dataset.manifest.shards]
-        missing = [work for work in works if not features.file_of(work.shard).exists()]
-        frames = sum(row["frames"] for row in run_on_ray(missing, config))
+        check_shared(f"datasets.{name}.uri", dataset.location)
+        works = [Work(dataset=dataset, shard=shard, features=features) for shard in dataset.manifest.shards]
+        missing = [work for work in works if not are_of(features.file_of(work.shard.name), work.shard)]
+        rows = run_on_ray(missing, config)
+        for failure in filter(None, (row["failure"] for row in rows)):
+            raise InputError(failure)
         write_manifest(dataset, eye, features)
+        frames = sum(row["frames"] for row in rows)
         print(f"{name}: {frames:,} pictures of {len(missing)} shards became {features.folder}")
 
 
 def run_on_ray(works: Sequence[Work], config: TrainingConfig) -> list[dict[str, Any]]:
-    """Makes the files of all `works`; a row of counts for each."""
+    """Makes the files of all `works`; a row for each. Raises InputError if it needs a GPU, and there is none."""
     if not works:
         return []
     actor: Any = VisionActor  # Ray's types know no classes here, only functions
     resources = ray.cluster_resources()
     size = int(resources.get("GPU", 0)) if config.gpu else max(1, math.floor(resources.get("CPU", 1)) - 1)
+    if not size:
+        raise InputError("gpu is true, and Ray knows of no GPU; set it to false to look at the pictures on CPUs")
     with warnings.catch_warnings():
         # Ray Data starts actors again for ever by default, and 2.60 deprecates the one way to say how often.
         warnings.simplefilter("ignore", RayDeprecationWarning)

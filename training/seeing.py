@@ -12,7 +12,7 @@ from model.adapters import fingerprint
 from model.vision import VisionEncoder, load_vision_encoder
 from shards.dataset import Dataset
 from shards.document import Frame
-from shards.errors import NoRoomError
+from shards.errors import DatasetError, NoRoomError
 from shards.shard import ShardRecord
 from training.config import TrainingConfig
 from training.data.appearance import UNCHANGED
@@ -42,8 +42,8 @@ class VisionActor:
         self._encoder = encoder.to(device=self._device, dtype=dtype)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Writes the features of one shard. `frames` of the answer is how many there are, and `failure` why there was no
-        room for them: Ray Data wraps what is raised in so much that the cause is lost.
+        """Writes the features of one shard. `frames` of the answer is how many there are, and `failure` why there are
+        none: Ray Data wraps what is raised in so much that the cause is lost.
         """
         work = self._works[row["id"]]
         frames = work.dataset.index_of(work.shard, ["frames"]).column("frames").to_numpy().astype(np.int64)
@@ -55,8 +55,8 @@ class VisionActor:
             ):
                 for batch in _batches(work.dataset, work.shard.name):
                     add(*self._look(batch))
-        except NoRoomError as error:
-            return {"frames": 0, "failure": f"{error}, while features were written; make room, and run it again"}
+        except (DatasetError, NoRoomError) as error:
+            return {"frames": 0, "failure": f"features of shard {work.shard.name} cannot be computed: {error}"}
         return {"frames": int(frames.sum()), "failure": ""}
 
     @torch.no_grad()

@@ -25,9 +25,10 @@ def measure_operations(
 ) -> dict[str, float]:
     """Operations of an update on all ranks, and those that their devices can do a second; nothing where unknown.
 
-    All ranks must call it.
+    All ranks must call it. Where features were computed ahead, operations on pictures have no share in an update, and
+    are not told from others.
     """
-    peak = find_peak(config.hardware, config.precision, gpu=config.gpu)
+    peak = 0.0 if config.precomputed else find_peak(config.hardware, config.precision, gpu=config.gpu)
     each = operations_of(config.model) if peak else None
     mine = sum(each.of(count_work(loaded.batch)) for loaded in batches.values()) if each else 0.0
     operations, peaks = sum_over_ranks([mine, peak], device)

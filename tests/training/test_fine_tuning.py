@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_workers import run_workers
+from engine_workers import UPDATES, run_workers
 from safetensors.torch import load_file
 
 from jobs.command import InputError, run_command
@@ -32,13 +32,14 @@ def adapters_of(run: Path) -> Path:
 def runs(
     make_config: Callable[..., TrainingConfig], backbones: FlamingoConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Adapters trained on one worker (one/first), and fine-tuned on one (one/whole) and on two."""
+    """Adapters trained on one worker (one/frozen), and fine-tuned on one (one/whole) and on two."""
     folder = tmp_path_factory.mktemp("fine_tuning")
-    config = make_config(folder, learning_rate=3e-3, warmup=0, decoders=0)
-    run_workers(1, folder / "first", {"frozen": {"zero_stage": 0}}, config)
+    adapters = folder / f"one/frozen/checkpoints/update-{UPDATES:09d}/adapters"
     model = dataclasses.replace(backbones, vision_frozen=False, image_size=24)
-    tuned = dataclasses.replace(config, model=model, init_from=str(adapters_of(folder / "first/frozen")))
-    run_workers(1, folder / "one", {"whole": {"zero_stage": 0}}, tuned)
+    tuned = make_config(folder, learning_rate=3e-3, warmup=0, decoders=0, init_from=str(adapters))
+    frozen, tuned = dataclasses.replace(tuned, init_from=""), dataclasses.replace(tuned, model=model)
+    first = {"zero_stage": 0, "model": frozen.model, "init_from": ""}
+    run_workers(1, folder / "one", {"frozen": first, "whole": {"zero_stage": 0}}, tuned)
     run_workers(2, folder / "two", {name: dict(changes) for name, changes in TUNED.items()}, tuned)
     return folder
 

@@ -130,12 +130,25 @@ def test_a_second_call_computes_what_is_missing(config: TrainingConfig, flamingo
     times = first.stat().st_mtime_ns, second.read_bytes()
     second.unlink()
 
+    stale = next((folder.parents[2] / "films").glob("features/*/*.safetensors"))
+    whole = stale.read_bytes()
+    sha256 = open_dataset(config.datasets["films"].uri).manifest.shards[0].sha256.encode()
+    stale.write_bytes(whole.replace(sha256, b"0" * 64))  # of the shard as it was before a takedown
+
     precompute(config)
 
+    assert stale.read_bytes() == whole
     assert (first.stat().st_mtime_ns, second.read_bytes()) == times
     printed = capsys.readouterr().out
     assert "pictures of 1 shards became" in printed
-    assert "films: 0 pictures of 0 shards" in printed
+    assert "films: 30 pictures of 1 shards" in printed
+    assert "pairs: 0 pictures of 0 shards" in printed
+
+
+def test_gpus_that_are_not_there_are_refused(config: TrainingConfig, tmp_path: Path):
+    films = dataclasses.replace(config.datasets["films"], uri=write_dataset(tmp_path / "films", [film(1)]))
+    with pytest.raises(InputError, match="gpu is true, and Ray knows of no GPU"):
+        precompute(dataclasses.replace(config, gpu=True, datasets={"films": films}))
 
 
 def test_what_is_not_there_or_of_another_state_is_refused(config: TrainingConfig, flamingo: Flamingo, tmp_path: Path):
@@ -179,10 +192,11 @@ def test_the_key_depends_on_all_that_features_do():
 
 def test_a_shard_of_another_number_of_frames_is_refused(tmp_path: Path):
     like = Features(folder=locate(str(tmp_path)), dtype="BF16", space=2, width=3)
+    dataset = open_dataset(write_dataset(tmp_path / "pairs", [pair(1), pair(2)]))
     places, frames = np.array([0, 512]), np.array([2, 1])
     with (
         pytest.raises(DatasetError, match="2 frames came, and the shard's index says 3"),
-        written_features(tmp_path / "f", places, frames, like) as add,
+        written_features(tmp_path / "f", dataset.manifest.shards[0], places, frames, like) as add,
     ):
         add(b"\0" * 2 * 2 * 3 * 2, [0, 0])
 

@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from shards.dataset import Dataset
 from shards.errors import DatasetError
 from shards.location import Location
+from shards.shard import ShardRecord
 from training.data.appearance import Pixels
 from training.data.pictures import TOO_LARGE, UNDECODABLE, BadMedia, Canvas
 
 FEATURES, MANIFEST = "features", "manifest.json"
+SHARD = "shard_sha256"
+"""By which a file of features says of what it is."""
 ITEM_BYTES: Mapping[str, int] = {"F32": 4, "BF16": 2}
 """Of the kinds of numbers, by safetensors' names, that training computes with."""
 FLAWS = ("", TOO_LARGE, UNDECODABLE)
@@ -116,16 +119,15 @@ class Table:
 
 def open_table(file: Location) -> Table:
     """Reads the head of a file of features, and all but the features. Raises DatasetError if it is not one."""
-    length = int.from_bytes(file.read_range(0, 8), "little")
-    head = json.loads(file.read_range(8, length))
+    begin, head = _read_head(file)
 
     def array(name: str, dtype: Any) -> NDArray[Any]:
         start, end = head[name]["data_offsets"]
-        return np.frombuffer(file.read_range(8 + length + start, end - start), dtype)
+        return np.frombuffer(file.read_range(begin + start, end - start), dtype)
 
     return Table(
         file=file,
-        start=8 + length + head["features"]["data_offsets"][0],
+        start=begin + head["features"]["data_offsets"][0],
         documents=array("documents", np.int64),
         first=array("first", np.int64),
         flaws=array("flaws", np.uint8),
@@ -134,7 +136,7 @@ def open_table(file: Location) -> Table:
 
 @contextmanager
 def written_features(
-    path: Path, documents: NDArray[np.int64], frames: NDArray[np.int64], like: Features
+    path: Path, shard: ShardRecord, documents: NDArray[np.int64], frames: NDArray[np.int64], like: Features
 ) -> Generator[Callable[[bytes, Sequence[int]], None]]:
     """Writes a shard's features into one safetensors file as they come, by the function that it lends: that takes the
     bytes of some frames' features, and the number of each one's flaw in `FLAWS`.
@@ -145,7 +147,7 @@ def written_features(
     total, flaws = int(frames.sum()), bytearray()
     arrays = {"documents": documents.astype("<i8"), "first": (np.cumsum(frames) - frames).astype("<i8")}
     with path.open("wb") as file:
-        file.write(_head(len(documents), total, like))
+        file.write(_head(shard, total, like))
         for array in arrays.values():
             file.write(array.tobytes())
 
@@ -159,16 +161,28 @@ def written_features(
         file.write(flaws)
 
 
-def _head(documents: int, frames: int, like: Features) -> bytes:
+def are_of(file: Location, shard: ShardRecord) -> bool:
+    """Whether the features in `file` are there, and are of that shard as it is now."""
+    return file.exists() and _read_head(file)[1]["__metadata__"][SHARD] == shard.sha256
+
+
+def _read_head(file: Location) -> tuple[int, dict[str, Any]]:
+    """Where the tensors begin in a safetensors file, in bytes, and what its head says."""
+    length = int.from_bytes(file.read_range(0, 8), "little")
+    return 8 + length, json.loads(file.read_range(8, length))
+
+
+def _head(shard: ShardRecord, frames: int, like: Features) -> bytes:
     """What stands before the tensors in a safetensors file."""
     tensors = {
-        "documents": ("I64", [documents], 8 * documents),
-        "first": ("I64", [documents], 8 * documents),
+        "documents": ("I64", [shard.documents], 8 * shard.documents),
+        "first": ("I64", [shard.documents], 8 * shard.documents),
         "features": (like.dtype, [frames, like.space, like.width], frames * int(np.prod(like.frame_shape))),
         "flaws": ("U8", [frames], frames),
     }
     ends = np.cumsum([size for _, _, size in tensors.values()]).tolist()
-    head = {
+    head: dict[str, Any] = {"__metadata__": {SHARD: shard.sha256}}
+    head |= {
         name: {"dtype": dtype, "shape": shape, "data_offsets": [end - size, end]}
         for end, (name, (dtype, shape, size)) in zip(ends, tensors.items(), strict=True)
     }
