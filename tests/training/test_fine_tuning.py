@@ -36,9 +36,9 @@ def runs(
     folder = tmp_path_factory.mktemp("fine_tuning")
     adapters = folder / f"one/frozen/checkpoints/update-{UPDATES:09d}/adapters"
     model = dataclasses.replace(backbones, vision_frozen=False, image_size=24)
-    tuned = make_config(folder, learning_rate=3e-3, warmup=0, decoders=0, init_from=str(adapters))
-    frozen, tuned = dataclasses.replace(tuned, init_from=""), dataclasses.replace(tuned, model=model)
-    first = {"zero_stage": 0, "model": frozen.model, "init_from": ""}
+    config = make_config(folder, learning_rate=3e-3, warmup=0, decoders=0)
+    tuned = dataclasses.replace(config, model=model, init_from=str(adapters))
+    first = {"zero_stage": 0, "model": config.model, "init_from": ""}
     run_workers(1, folder / "one", {"frozen": first, "whole": {"zero_stage": 0}}, tuned)
     run_workers(2, folder / "two", {name: dict(changes) for name, changes in TUNED.items()}, tuned)
     return folder
@@ -70,13 +70,13 @@ def test_the_vision_encoder_is_trained_at_its_own_rate_and_kept_with_the_adapter
     assert flamingo.image_size == 24
     assert all(not torch.equal(value, loaded[name]) for name, value in seen.items())
     assert all(torch.equal(left[f"vision.{name}"], loaded[name]) for name in seen)
-    first = load_file(adapters_of(runs / "first/frozen") / "adapters.safetensors")
+    first = load_file(adapters_of(runs / "one/frozen") / "adapters.safetensors")
     assert not torch.equal(left["resampler.latents"], first["resampler.latents"])
 
 
 def test_training_begins_where_the_adapters_ended(runs: Path, backbones: FlamingoConfig):
     model = dataclasses.replace(backbones, vision_frozen=False)
-    folder = adapters_of(runs / "first/frozen")
+    folder = adapters_of(runs / "one/frozen")
     torch.manual_seed(5)
     flamingo = Flamingo.from_backbones(model)
     flamingo.begin_from(read_adapters(folder))
@@ -99,7 +99,7 @@ def test_adapters_of_another_model_are_refused_before_any_worker_starts(
 ):
     config = make_config(runs / "output")
     model = dataclasses.replace(config.model, **changes)
-    init_from = str(adapters_of(runs / "first/frozen").with_name(folder))
+    init_from = str(adapters_of(runs / "one/frozen").with_name(folder))
     with pytest.raises(InputError, match=sentence):
         check_adapters(dataclasses.replace(config, model=model, init_from=init_from))
 
@@ -116,7 +116,7 @@ def test_the_recipe_runs(ray_cluster, runs: Path, make_config: Callable[..., Tra
     flags = {
         **shape,
         "--model.image_size": "24",
-        "--init_from": str(adapters_of(runs / "first/frozen")),
+        "--init_from": str(adapters_of(runs / "one/frozen")),
         "--datasets.pairs.uri": config.datasets["pairs"].uri,
         "--output": config.output,
         "--updates": "2",
