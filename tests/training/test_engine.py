@@ -16,7 +16,7 @@ SPREAD = {
     "stage 0": {"zero_stage": 0},
     "stage 3, one by one": {"micro_batch": 1},
     "stage 2, two by two": {"zero_stage": 2, "micro_batch": 2},
-    "stage 3, offloaded": {"offload": True},
+    "stage 3, offloaded": {"offload": True, "checkpoint_while_training": False},
     "stage 3, adapters anew": {"checkpoint_activations": "adapters"},
     "stage 3, all anew": {"checkpoint_activations": "all"},
 }
