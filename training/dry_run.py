@@ -3,6 +3,7 @@
 config ──► skeleton ──► parameters, memory of a worker, operations of an update ──► tables, and days
 """
 
+import logging
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -122,6 +123,21 @@ def describe_time(costs: Costs, config: TrainingConfig) -> str:
         f"{config.hardware.utilisation:.0%} of {peak / 1e12:,g} TFLOP/s each (hardware.utilisation), with texts as "
         "long and pages as full of images as the settings allow."
     )
+
+
+def check_fits(config: TrainingConfig) -> None:
+    """Raises InputError where a worker's GPU is known to have too little memory for the run.
+
+    Backbones that cannot be rehearsed without values are let through, with a warning.
+    """
+    if not (config.gpu and find_memory(config.hardware)):
+        return
+    try:
+        memory = estimate_memory(build_skeleton(config.model, DTYPES[config.precision]), config)
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        logging.getLogger(__name__).warning("whether the run fits its GPUs is not known: %s", error)
+        return
+    check_memory(memory, config)
 
 
 def check_memory(memory: dict[str, int], config: TrainingConfig) -> None:

@@ -8,7 +8,7 @@ from jobs.connect import check_shared, connect
 from shards.claim import claim as claim_folder
 from shards.location import locate
 from training.config import TrainingConfig
-from training.dry_run import print_dry_run
+from training.dry_run import check_fits, print_dry_run
 from training.inputs import (
     check_adapters,
     check_backbones,
@@ -32,13 +32,14 @@ def run(config: TrainingConfig) -> None:
     Raises InputError or DatasetError, before any worker starts, where an input is missing or the output belongs to
     another run.
     """
+    check_shares(config)
     if config.dry_run:
         print_dry_run(config)
         return
     config = with_absolute_paths(config)
-    check_shares(config)
     manifests = check_datasets(config)
     check_backbones(config)
+    check_fits(config)
     check_adapters(config)
     check_loggers(config.loggers)
     claim(config)

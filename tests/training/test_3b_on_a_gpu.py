@@ -7,7 +7,14 @@ from statistics import median
 import pytest
 import torch
 from squares import COLOURS, document, make_tokenizer, picture, write_dataset
-from transformers import AutoConfig, CLIPImageProcessorPil, CLIPVisionModel, GPTNeoXForCausalLM
+from transformers import (
+    AutoConfig,
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+)
 
 from model.known_backbones import CONFIGS
 from model.presets import CLIP, PRESETS
@@ -37,7 +44,9 @@ def config(tmp_path: Path) -> TrainingConfig:
     """A run of the preset 3b on backbones of random weights: Pythia-1.4B's shape, and for vision CLIP ViT-L/14's, for
     NFNet-F6 needs timm."""
     preset, backbones = PRESETS["3b"], tmp_path / "backbones"
-    vision, language = (AutoConfig.for_model(**CONFIGS[source]) for source in (CLIP, preset.language))
+    vision, language = AutoConfig.for_model(**CONFIGS[CLIP]), AutoConfig.for_model(**CONFIGS[preset.language])
+    assert isinstance(vision, CLIPVisionConfig)
+    assert isinstance(language, GPTNeoXConfig)
     with torch.device("cuda"):
         CLIPVisionModel(vision).save_pretrained(backbones / "vision")
         GPTNeoXForCausalLM(language).save_pretrained(backbones / "language")

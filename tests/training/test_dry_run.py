@@ -10,7 +10,7 @@ import pytest
 from jobs.command import InputError, run_command
 from model.presets import PRESETS
 from training.config import TrainingConfig
-from training.dry_run import Costs, check_memory, describe_time, find_costs, largest_work
+from training.dry_run import Costs, check_fits, check_memory, describe_time, find_costs, largest_work
 from training.hardware import HardwareConfig
 from training.memory import estimate_memory
 from training.operations import Operations
@@ -61,7 +61,17 @@ def test_a_dry_run_starts_nothing_and_refuses_what_cannot_fit(make_config, capsy
     refused = capsys.readouterr().err
     assert "error: the run needs" in refused
     assert "and they have 1.0 MB (hardware.gpu_memory); choose more workers" in refused
+    assert main(["--config", str(recipe)]) == 2  # not only in a dry run
+    assert "and they have 1.0 MB (hardware.gpu_memory)" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_be_rehearsed_is_let_through(make_config, tmp_path: Path, caplog):
+    config: TrainingConfig = make_config(tmp_path, gpu=True, hardware=HardwareConfig(gpu_memory=1e-3))
+    missing = dataclasses.replace(config.model, language=str(tmp_path / "none"))
+
+    check_fits(dataclasses.replace(config, model=missing))
+    assert "whether the run fits its GPUs is not known: language is" in caplog.text
 
 
 def test_what_is_not_known_to_be_too_large_is_let_through():
