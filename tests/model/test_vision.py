@@ -1,5 +1,6 @@
 """Vision backbones of several kinds behind one door, and pictures on their way to it."""
 
+import importlib
 import json
 import shutil
 import warnings
@@ -85,11 +86,30 @@ def test_a_folder_without_a_preprocessor_is_refused(backbone, tmp_path):
 
 def test_timms_models_say_their_size_and_colours_in_their_config(tmp_path):
     of_timm = {"input_size": [3, 448, 576], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "dm_nfnet_f6", "pretrained_cfg": of_timm}))
+    config = {"architecture": "dm_nfnet_f6", "num_classes": 0, "pretrained_cfg": of_timm}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     settings = preprocessing(str(tmp_path))
     assert settings == {"size": 576, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
     with pytest.raises(ValueError, match="cannot be loaded as a vision encoder"):
         load_vision_encoder(str(tmp_path))
+
+
+def test_an_nfnet_of_timm_is_read_as_a_grid_row_by_row(tmp_path):
+    try:
+        importlib.import_module("timm")
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"timm, or a torchvision that suits this torch, is not installed: {error}")
+    from transformers import TimmWrapperConfig, TimmWrapperModel
+
+    config = TimmWrapperConfig(architecture="dm_nfnet_f0", do_pooling=False)
+    config.pretrained_cfg = {"input_size": [3, 96, 96], "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    TimmWrapperModel(config).save_pretrained(tmp_path)
+    encoder = load_vision_encoder(str(tmp_path))
+    pixels = torch.randint(0, 256, (2, 1, 3, 96, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        grid = cast(Any, encoder.backbone).timm_model.forward_features((pixels[:, 0] / 255 - 0.5) / 0.25)
+    assert (encoder.size, encoder.width, list(grid.shape)) == (96, 3072, [2, 3072, 3, 3])
+    torch.testing.assert_close(encoder(pixels)[:, 0, 5], grid[:, :, 1, 2])
 
 
 def test_a_class_token_can_be_left_out(backbone):
