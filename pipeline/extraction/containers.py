@@ -30,7 +30,7 @@ class Containers:
     marks_around: list[int]
     """Bits of `MARKS`, of the container and all around it."""
     innermost: NDArray[np.bool_]
-    """bool[container]: which hold something, and no one other that holds the same."""
+    """bool[container]: which hold no other that holds the same."""
     nearest: Integers
     """int64[segment]: the container of each segment."""
 
@@ -57,7 +57,7 @@ def containers_of(segments: Segments) -> Containers:
             mark |= marks[outer]
             wrapping.append(outer)
         marks.append(mark)
-    innermost = np.full(len(marks), len(segments) > 0)
+    innermost = np.ones(len(marks), np.bool_)
     innermost[wrapping] = False
     return Containers(
         starts=np.array(starts, np.int64),

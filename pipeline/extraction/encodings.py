@@ -26,10 +26,12 @@ LABEL = r"charset\s*+=\s*+[\"']?\s*+([\w.:+-]{1,40})"
 IN_HEADER = re.compile(LABEL, re.IGNORECASE | re.ASCII)
 IN_XML = re.compile(rb"\s*<\?xml\b[^<>]{0,200}?\bencoding\s*=\s*[\"']([\w.:+-]{1,40})", re.IGNORECASE)
 IN_META = re.compile(
-    rb"<!--.*?(?:-->|\Z)|<(?:script|style)\b.*?(?:</(?:script|style)|\Z)|<meta\b[^<>]*?\b" + LABEL.encode(),
-    re.IGNORECASE | re.DOTALL,
+    rb"<(?:!--(?:[^-]++|-(?!->))*+|(?:script|style)\b(?:[^<]++|<(?!/(?:script|style)))*+|meta\b[^<>]*?\b"
+    + LABEL.encode()
+    + rb")",
+    re.IGNORECASE,
 )
-"""A comment or code, where nothing is declared, or a declaration."""
+"""The beginning of a comment or of code, where nothing is declared, or a declaration."""
 FITTING = 2
 """UTF-8 with this many times as many characters as errors is damaged UTF-8; other charsets have far fewer by chance."""
 MARGIN = 0.75

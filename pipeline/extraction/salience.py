@@ -74,7 +74,7 @@ def networks() -> dict[str, tuple[Network, ...]]:
 def chances(ensemble: Sequence[Network], features: Floats, shared: Floats = NOTHING) -> Floats:
     """float32[row]: the chance that each row is content; `features` and `shared` as for `Network.logits`."""
     logits = sum(network.logits(features, shared) for network in ensemble) / len(ensemble)
-    return (1 / (1 + np.exp(-np.clip(logits, -MOST_LOGIT, MOST_LOGIT)))).astype(np.float32)
+    return (1 / (1 + np.exp(-np.minimum(np.maximum(logits, -MOST_LOGIT), MOST_LOGIT)))).astype(np.float32)
 
 
 def content_of(
@@ -97,7 +97,7 @@ def content_of(
 def word_counts(segments: Segments) -> Floats:
     """float32[segment]: words of text."""
     spaces = np.fromiter(map(str.count, segments.texts, repeat(" ")), np.float32, len(segments))
-    return np.where(np.fromiter(map(bool, segments.texts), np.bool_, len(segments)), spaces + 1, 0)
+    return spaces + np.fromiter(map(bool, segments.texts), np.float32, len(segments))
 
 
 def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:

@@ -32,7 +32,7 @@ LEAST_HIDDEN = 500
 """If it has so many characters then what is hidden is read as well: some pages hide all until a script shows it."""
 TEXT_LENGTH = lxml.etree.XPath("string-length(normalize-space(string(.)))")
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-TAG = re.compile(r"<(/?[^\s/>]+)([^>]*)>")
+TAG = re.compile(r"<(/?[^ />]+)([^>]*)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
 PICTURE_NAMED = re.compile(r'="[^"\s]*/[^"\s]+\.(?:jpe?g|png|webp|avif)(?:[?#][^"\s]*)?"', re.IGNORECASE)
 """An attribute that holds the address of a picture and nothing else."""

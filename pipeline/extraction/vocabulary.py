@@ -1,7 +1,8 @@
 """What markup means to extraction: elements by what they do to text, and the words that sites put in class and id."""
 
 import re
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 
 INLINE = frozenset(
     "abbr acronym b basefont bdi bdo big blink cite code del dfn em font i ins kbd mark marquee meter nobr "
@@ -73,10 +74,8 @@ _CLASSES = [re.compile(pattern) for pattern in CLASSES]
 @lru_cache(maxsize=65536)
 def classes_of(said: str) -> int:
     """Bits of `CLASSES` of a tag with these attributes; sites repeat theirs endlessly."""
-    bits = 0
-    for names in NAMES.findall(said):
-        for word in WORD.findall(names.lower()):
-            bits |= _kinds_of(word)
+    names = " ".join(NAMES.findall(said)).lower()
+    bits = reduce(or_, map(_kinds_of, WORD.findall(names)), 0)
     for role in ROLE.findall(said) if " role=" in said else ():
         bits |= 1 << ROLES[role] if role in ROLES else 0
     return bits
