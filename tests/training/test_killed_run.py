@@ -1,4 +1,4 @@
-"""A real run whose two workers are killed, gone on with by one worker and then by two, beside an undisturbed one."""
+"""Real runs whose workers or driver are killed, gone on with by one worker and by two, beside an undisturbed one."""
 
 import dataclasses
 import json
@@ -55,6 +55,14 @@ def finish(job: subprocess.Popen[str]) -> None:
 
 def kill_workers_at(job: subprocess.Popen[str], output: Path, update: int) -> None:
     """Kills both training workers with SIGKILL as soon as the run has logged that update."""
+    for worker in workers_at(job, output, update):
+        worker.send_signal(signal.SIGKILL)
+    printed, _ = job.communicate(timeout=PATIENCE)
+    assert job.returncode != 0, printed
+
+
+def workers_at(job: subprocess.Popen[str], output: Path, update: int) -> list[psutil.Process]:
+    """Both training workers, as soon as the run has logged that update."""
     deadline = time.monotonic() + PATIENCE
     while not (records := read_log(output)) or records[-1]["update"] < update:
         assert time.monotonic() < deadline
@@ -66,10 +74,7 @@ def kill_workers_at(job: subprocess.Popen[str], output: Path, update: int) -> No
         if "RayTrainWorker" in " ".join(process.cmdline())
     ]
     assert len(workers) == 2
-    for worker in workers:
-        worker.send_signal(signal.SIGKILL)
-    printed, _ = job.communicate(timeout=PATIENCE)
-    assert job.returncode != 0, printed
+    return workers
 
 
 def read_updates(output: Path) -> list[Update]:
@@ -108,3 +113,21 @@ def test_killed_workers_change_no_sample(write_config: Callable[[str], Path]):
     assert read_updates(killed.with_suffix("")) == expected
     losses, others = ([record["loss"] for record in read_log(one.with_suffix(""))] for one in (undisturbed, killed))
     assert others == [pytest.approx(loss, abs=1e-4) for loss in losses]
+
+
+@pytest.mark.slow
+def test_a_killed_driver_takes_its_workers_with_it_and_is_gone_on_from(write_config: Callable[[str], Path]):
+    undisturbed, killed = write_config("undisturbed"), write_config("killed")
+    finish(start(undisturbed))
+
+    job = start(killed)
+    workers = workers_at(job, killed.with_suffix(""), CHECKPOINT_EVERY + 2)
+    job.kill()
+    job.communicate(timeout=PATIENCE)
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    finish(start(killed))
+
+    assert read_updates(killed.with_suffix("")) == read_updates(undisturbed.with_suffix(""))
+    losses, others = ([record["loss"] for record in read_log(one.with_suffix(""))] for one in (undisturbed, killed))
+    assert others == losses
