@@ -273,8 +273,6 @@ def _is_hidden(name: str, said: str) -> bool:
 
 def _folded(text: str) -> str:
     """White space as a browser shows it, `<br>` as a line's end."""
-    if text.isprintable() and "  " not in text:  # its only white space are spaces: most texts are folded already
-        return text.strip()
     if LINE_BREAK not in text:
         return " ".join(text.split())
     return "\n".join(filter(None, (" ".join(line.split()) for line in text.split(LINE_BREAK))))
