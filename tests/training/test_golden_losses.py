@@ -1,6 +1,6 @@
 """Fifty updates of a nano run go down the curve that is kept in golden/losses.json.
 
-The curve was made by this test on 2026-11-22, with torch 2.13.0 on one thread of an Intel Xeon, from backbones drawn
+The curve was made by this test on 2026-11-22, with torch 2.13.0 on one thread of an AMD EPYC, from backbones drawn
 from a seed (`conftest.py`). Where an update is meant to change, it is made anew: the test names the file with what it
 found.
 """
