@@ -2,7 +2,7 @@
 
 import lxml.html
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.extraction.containers import containers_of, nearest
@@ -136,6 +136,7 @@ def test_the_nearest_container_of_a_name():
     assert nearest(found, 1, ("tr", "table")) == 0
 
 
+@settings(deadline=None)
 @given(st.recursive(st.sampled_from(["w", "<img>", "<b>w</b>", "<br>"]), lambda inner: st.lists(inner, max_size=4)))
 def test_paths_are_those_of_lxml(tree):
     html = f"<html><body>{_written(tree)}</body></html>"
@@ -156,6 +157,7 @@ def test_nesting_changes_no_text(depth):
     assert segments("<div>" * depth + "deep" + "</div>" * depth).texts == ["deep"]
 
 
+@settings(deadline=None)
 @given(st.recursive(st.sampled_from(["w", "<img src=i>", "<b>w</b>", ""]), lambda inner: st.lists(inner, max_size=4)))
 def test_a_container_holds_the_segments_between_its_start_and_its_end(tree):
     found = segments(_written(tree) + "end")
