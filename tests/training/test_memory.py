@@ -58,6 +58,7 @@ def opt(tmp_path_factory) -> FlamingoConfig:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_memory_at_the_shape_of_opt_125m_is_that_of_a_real_update(opt: FlamingoConfig, tmp_path: Path):
     dataset = DatasetConfig(uri="none", kind="interleaved", batch=4, max_text=256)
     whole = TrainingConfig(output=str(tmp_path), model=opt, datasets={"pages": dataset})
