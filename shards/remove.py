@@ -23,7 +23,7 @@ from shards.errors import DatasetError
 from shards.location import Location, locate
 from shards.manifest import Commit, Manifest, read_commits, read_manifest, write_commit, write_manifest
 from shards.schema import parse_object
-from shards.shard import ShardRecord, read_shard, write_shard
+from shards.shard import FEATURES, ShardRecord, read_shard, write_shard
 
 REMOVALS = "removals"
 REMOVED = ("document_removed", "medium_removed")
@@ -205,6 +205,13 @@ def _apply(folder: Location, record: Removal) -> None:
     for replacement in record.replacements:
         for suffix in (".tar", ".parquet"):
             (folder / f"{replacement.old}{suffix}").delete()
+        _delete_features(folder / FEATURES, replacement.old)
+
+
+def _delete_features(folder: Location, shard: str) -> None:
+    """Pictures that went must not stay as what a vision encoder made of them."""
+    for key in folder.folders():
+        (folder / key / f"{shard}.safetensors").delete()
 
 
 def _replaced(one: Named, record: Removal) -> Named:

@@ -18,6 +18,9 @@ from shards.location import Location
 from shards.schema import decode_document, encode_document, member_names
 from shards.tar import KEY, TAR_END, Run, append_members, read_runs
 
+FEATURES = "features"
+"""Folder of a dataset for what was computed from its shards: FEATURES/KEY/SHARD.safetensors, which go with them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRecord:

@@ -57,6 +57,14 @@ def test_documents_and_images_leave_and_the_record_says_which(folder, capsys):
     assert verify.main([str(folder)]) == 0
 
 
+def test_features_go_with_the_shards_they_were_made_of(folder):
+    for name in ("000000-0000", "000001-0000"):
+        (folder / "features" / "key").mkdir(parents=True, exist_ok=True)
+        (folder / "features" / "key" / f"{name}.safetensors").touch()
+    assert take_out(folder, "http://x/b") == 0
+    assert [path.name for path in folder.glob("features/*/*")] == ["000001-0000.safetensors"]
+
+
 def test_a_job_that_merges_its_commits_again_has_the_same_manifest(folder):
     take_out(folder, "http://x/b", "http://x/2")
     assert merge("test", {}, read_commits(locate(str(folder)))) == open_dataset(str(folder)).manifest

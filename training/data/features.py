@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from shards.dataset import Dataset
 from shards.errors import DatasetError
 from shards.location import Location
-from shards.shard import ShardRecord
+from shards.shard import FEATURES, ShardRecord
 from training.data.appearance import Pixels
 from training.data.pictures import TOO_LARGE, UNDECODABLE, BadMedia, Canvas
 
-FEATURES, MANIFEST = "features", "manifest.json"
+MANIFEST = "manifest.json"
 SHARD = "shard_sha256"
 """By which a file of features says of what it is."""
 ITEM_BYTES: Mapping[str, int] = {"F32": 4, "BF16": 2}
