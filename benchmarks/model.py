@@ -58,7 +58,8 @@ def run(config: ModelBenchmarkConfig) -> None:
 def measured(side: str, precision: str, steps: int) -> Figures:
     """What one side prints in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.model_sides", side, precision, str(steps)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    environment = os.environ | {"OMP_NUM_THREADS": str(os.cpu_count())}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"{side} in {precision} failed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
