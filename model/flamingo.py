@@ -208,6 +208,8 @@ class Flamingo(nn.Module):
         for parameter in self.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(dtype)
+        if dtype.itemsize < 4 and self.language.lm.device.type == "cpu":
+            self.language.lm.set_attn_implementation("eager")  # as `model.attention.written_out`
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that training changes: resampler, gated blocks, new tokens."""
