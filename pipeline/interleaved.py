@@ -19,7 +19,7 @@ from pipeline.fetching.opt_out import NOBODY, OptOut, read_opt_out
 from pipeline.gather import check_owner, finish, open_output, run_chunks, without
 from pipeline.images import ImageConfig
 from pipeline.inputs import mmc4, obelics
-from pipeline.inputs.found import BadRecord, Found
+from pipeline.inputs.found import Found
 from pipeline.inputs.mmc4 import HeldImages
 from pipeline.ledger import Outcome, Record
 from pipeline.network import NetworkConfig, OpenNetwork, closed_network, network_when_needed
@@ -30,6 +30,7 @@ from pipeline.summary import print_estimate, print_summary
 from pipeline.text_rules import TextRules, open_resources
 from shards.chunk import Tally
 from shards.errors import DatasetError
+from shards.foreign.records import BadRecord
 from shards.location import Location, locate
 
 JOB = "pipeline.interleaved"

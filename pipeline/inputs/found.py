@@ -1,33 +1,13 @@
 """Pages that others found and extracted: what the readers of such sets have in common."""
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.addresses import canonical
 from pipeline.page import Block, ImageReference, Page
+from shards.foreign.records import BadRecord
 
 Found = tuple[str, Page]
 """The address of a page, and the page."""
-
-
-class BadRecord(Exception):
-    """A record that gives no page; `reason` is a word to count."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def parsed(text: str | bytes, kind: type) -> Any:
-    """The value of a JSON text, which has to be of `kind`. Raises BadRecord, `malformed`."""
-    try:
-        value = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise BadRecord("malformed") from None
-    if not isinstance(value, kind):
-        raise BadRecord("malformed")
-    return value
 
 
 def address_of(value: object) -> str:

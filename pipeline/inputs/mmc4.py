@@ -13,17 +13,19 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any, cast
+from typing import IO, Any, TypeGuard, TypeVar, cast
 
 import pyarrow as pa
 
 from pipeline.door import Fetched, FetchError
 from pipeline.fetching.opt_out import NOBODY, OptOut
-from pipeline.inputs.found import BadRecord, Found, address_of, english_page, image_at, parsed
+from pipeline.inputs.found import Found, address_of, english_page, image_at
 from pipeline.page import Block, TextBlock
 from shards.errors import DatasetError
+from shards.foreign.records import BadRecord, parsed
 from shards.location import Location
 
+Kind = TypeVar("Kind")
 DAMAGE = (OSError, EOFError, pa.ArrowException, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 """What reading a cut or broken file raises."""
 
@@ -106,7 +108,7 @@ def _place(image: Mapping[str, Any]) -> int:
     return place
 
 
-def _all_are(values: object, kind: type) -> bool:
+def _all_are(values: object, kind: type[Kind]) -> TypeGuard[list[Kind]]:
     return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 

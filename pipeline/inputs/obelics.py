@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.inputs.found import BadRecord, Found, address_of, english_page, image_at, parsed
+from pipeline.inputs.found import Found, address_of, english_page, image_at
 from pipeline.page import Block, TextBlock
 from shards.errors import DatasetError
+from shards.foreign.records import BadRecord, parsed
 from shards.location import Location
 
 COLUMNS = ("texts", "images", "metadata", "general_metadata")

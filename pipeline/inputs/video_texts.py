@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.extraction import encodings
 from pipeline.inputs.captions import MOST_BYTES, MOST_CUES, Cue, read_captions
-from pipeline.inputs.found import BadRecord, parsed
+from shards.foreign.records import BadRecord, parsed
 
 SUFFIX = re.compile(r"txt|json|(?:[a-z]{2,3}(?:-[a-z0-9]{2,8})*\.)?(?:vtt|srt)")
 """What stands behind a video's name in the names of such files, in lower case; subtitles may tell their language."""

@@ -17,10 +17,10 @@ from backports import zstd
 
 from pipeline.door import FetchError
 from pipeline.inputs import mmc4
-from pipeline.inputs.found import BadRecord
 from pipeline.inputs.mmc4 import HeldImages
 from pipeline.page import ImageReference, TextBlock
 from shards.errors import DatasetError
+from shards.foreign.records import BadRecord
 from shards.location import locate
 
 PAGE = "http://cars.example/hofi-48.html"

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.inputs import obelics
-from pipeline.inputs.found import BadRecord
 from pipeline.page import ImageReference, TextBlock
 from shards.errors import DatasetError
+from shards.foreign.records import BadRecord
 from shards.location import locate
 
 PAGE = "https://cars.example/forum/news/urus.728/"
