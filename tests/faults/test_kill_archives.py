@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jobs_to_kill import commits, documents, files, finish, kill_worker, start, wait_until
 
-pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker, a driver and an actor in every run
+pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker and a driver in every run
 ARCHIVES = 12
 PAGES = 3
 """Pages of each archive."""

@@ -15,7 +15,7 @@ from shards.document import Document, Frame, Media, Text, document_key
 from shards.location import locate
 from shards.manifest import merge, write_manifest
 
-pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker, a driver and an actor in every run
+pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker and a driver in every run
 SHARDS = 12
 
 

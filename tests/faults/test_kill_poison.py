@@ -8,7 +8,7 @@ from jobs_to_kill import ROOT, command, documents, finish, start
 
 from shards.dataset import open_dataset
 
-pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker, a driver and an actor in every run
+pytestmark = pytest.mark.slow  # test_kill_processes.py kills a worker and a driver in every run
 POISON = "POISON-5f1c"
 HOOK = f"""
 import os, signal

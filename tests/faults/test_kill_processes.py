@@ -79,6 +79,7 @@ def test_a_killed_driver_is_run_again_and_fetches_nothing_twice(world, tmp_path)
     assert sum(asked.values()) <= 2 * PAGES + 1 + 4, "only what was under way at the kill is fetched again"
 
 
+@pytest.mark.slow
 def test_a_killed_fetching_actor_is_started_again(world, tmp_path):
     job = start(command(world.urls, tmp_path / "out"))
     wait_until(lambda: len(commits(tmp_path / "out")) >= 2)

@@ -66,6 +66,7 @@ def test_archives_and_shards_in_a_bucket_are_those_of_a_disk(bucket, material, t
     assert "nothing was changed" in run_web("s3://crawls/in/*.warc.gz", "s3://crawls/out")
 
 
+@pytest.mark.slow
 def test_a_set_in_a_bucket_is_curated_as_one_on_a_disk(bucket, material, tmp_path):
     run_web(str(material / "warc" / ARCHIVE), str(tmp_path / "disk"))
     fs.copy_files(str(tmp_path / "disk"), "crawls/in", destination_filesystem=bucket)

@@ -206,6 +206,7 @@ def test_the_output_of_another_job_is_refused(site, photograph, tmp_path, capsys
     assert "with other files in it" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_killed_job_run_again_ends_as_an_undisturbed_one(site, photograph, tmp_path):
     for n in range(16):
         site.file(f"/{n}.webp", photograph, "image/webp")
