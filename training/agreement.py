@@ -5,11 +5,13 @@ Before an update's first forward every rank therefore shows what it plans, in a 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+from jobs.command import InputError
 
 DIGEST_BYTES = 16
 
@@ -40,18 +42,33 @@ class Agreement:
             raise Disagreement(
                 f"update {update}: not all ranks came within {self._deadline.total_seconds():g} s: {error}"
             ) from error
-        mine = torch.stack([_digest(f"{update} {name} {plan}") for name, plan in plans.items()])
+        for name, ranks in self._others({name: f"{update} {name} {plan}" for name, plan in plans.items()}):
+            raise Disagreement(
+                f"update {update}: of dataset {name}, ranks {ranks} of {dist.get_world_size()} plan other calls than "
+                f"rank 0; rank {dist.get_rank()} plans: {plans[name]}"
+            )
+
+    def check_backbones(self, fingerprints: Mapping[str, str]) -> None:
+        """Returns on every rank when all have loaded the same backbones; `fingerprints` are the rank's, by part.
+
+        Raises InputError that names the ranks that have not: sharing them out would mix their weights.
+        """
+        for part, ranks in self._others(fingerprints):
+            raise InputError(
+                f"ranks {ranks} of {dist.get_world_size()} have loaded other {part} weights than rank 0; make its "
+                f"folder the same on every node, or name a commit of the hub in model.{part}_revision"
+            )
+
+    def _others(self, values: Mapping[str, str]) -> Iterator[tuple[str, list[int]]]:
+        """The names whose value is not the same on all ranks, with those of another than rank 0's."""
+        mine = torch.stack([_digest(value) for value in values.values()])
         all_ranks = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
         dist.all_gather(all_ranks, mine, group=self._group)
-        for number, name in enumerate(plans):
-            others = [
-                rank for rank, theirs in enumerate(all_ranks) if not torch.equal(theirs[number], all_ranks[0][number])
-            ]
-            if others:
-                raise Disagreement(
-                    f"update {update}: of dataset {name}, ranks {others} of {len(all_ranks)} plan other calls than "
-                    f"rank 0; rank {dist.get_rank()} plans: {plans[name]}"
-                )
+        for number, name in enumerate(values):
+            first = all_ranks[0][number]
+            ranks = [rank for rank, theirs in enumerate(all_ranks) if not torch.equal(theirs[number], first)]
+            if ranks:
+                yield name, ranks
 
     def all(self, mine: bool) -> bool:
         """Whether it is so on every rank. All ranks must call it."""

@@ -48,7 +48,9 @@ def train(plan: Plan) -> None:
     plan = where_it_stands(plan, part.rank, part.world)
     config, progress = plan.config, plan.progress
     phases = Phases(settle=torch.cuda.synchronize if config.gpu else None)
+    agreement = Agreement(seconds=config.stuck_seconds)
     model = load_model(config, plan.checkpoint)
+    agreement.check_backbones(model.fingerprints)
     vocabulary, canvas = vocabulary_of(model.tokenizer), Canvas(size=model.image_size, mean=model.image_mean)
     eye = eye_of(model.vision, model.fingerprints["vision"], config) if config.precomputed else None
     log = open_log(plan, model) if part.rank == 0 else None
@@ -57,7 +59,6 @@ def train(plan: Plan) -> None:
     flamingo = shard(model, config, ray.train.torch.get_device())
     if plan.checkpoint:
         load_optimizer(flamingo, plan.checkpoint, progress.steps)
-    agreement = Agreement(seconds=config.stuck_seconds)
     with (
         load_updates(config, vocabulary, canvas, given=progress.given, part=part, eye=eye) as updates,
         Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),

@@ -46,6 +46,11 @@ class VisionActor:
         none: Ray Data wraps what is raised in so much that the cause is lost.
         """
         work = self._works[row["id"]]
+        if self._eye.key != work.features.folder.name:
+            failure = (
+                "a worker has loaded another vision encoder than the driver; make its folder the same on every node"
+            )
+            return {"frames": 0, "failure": f"{failure}, or name a commit of the hub in model.vision_revision"}
         frames = work.dataset.index_of(work.shard, ["frames"]).column("frames").to_numpy().astype(np.int64)
         offsets, _ = work.dataset.shard_rows(work.shard.name)
         try:

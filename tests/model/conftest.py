@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from gates import open_gates
 from PIL import Image
 from tiny_backbones import LANGUAGE_MODELS, VISION_ENCODERS, WORDS
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -80,12 +81,7 @@ def build(tiny: Callable[..., FlamingoConfig]) -> Callable[..., Flamingo]:
 
     def build_flamingo(family: str = "llama", *, gates: float = 0.0, **changes: Any) -> Flamingo:
         torch.manual_seed(1)
-        flamingo = Flamingo.from_backbones(tiny(family, **changes))
-        with torch.no_grad():
-            for name, parameter in flamingo.named_parameters():
-                if name.endswith("_gate"):
-                    parameter.fill_(gates)
-        return flamingo
+        return open_gates(Flamingo.from_backbones(tiny(family, **changes)), gates)
 
     return build_flamingo
 

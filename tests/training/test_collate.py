@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from gates import open_gates
 from hypothesis import given
 from hypothesis import strategies as st
 from squares import COLOURS, picture
@@ -106,11 +107,7 @@ def test_rows_hold_each_sample_once_and_are_long_enough(lengths, row_tokens):
 def seeing(backbones: FlamingoConfig) -> Flamingo:
     """A Flamingo in double precision whose gates are open, so that what a token sees shows in its loss."""
     torch.manual_seed(0)
-    flamingo = Flamingo.from_backbones(backbones).double()
-    for name, parameter in flamingo.named_parameters():
-        if name.endswith("_gate"):
-            torch.nn.init.constant_(parameter, 0.7)
-    return flamingo
+    return open_gates(Flamingo.from_backbones(backbones).double(), 0.7)
 
 
 def test_packing_changes_no_loss(seeing: Flamingo):

@@ -3,18 +3,16 @@
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import printed
 
 from training.config import TrainingConfig
 from training.log import read_log
 
-ROOT = Path(__file__).parents[2]
 UPDATES, CHECKPOINT_EVERY = 40, 8
 SCRIPT = """
 import os, sys, threading, time
@@ -61,16 +59,7 @@ def run(config: TrainingConfig, *words: str) -> str:
     """Runs the config in a process of its own: `python WORDS --config ...`; returns what it prints."""
     path = Path(f"{config.output}.yaml")
     path.write_text(json.dumps(dataclasses.asdict(config)))  # JSON is YAML
-    job = subprocess.run(
-        [sys.executable, *words, "--config", str(path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=400,
-    )
-    assert job.returncode == 0, job.stdout
-    return job.stdout
+    return printed(*words, "--config", str(path))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from gates import open_gates
 
 from model.flamingo import Flamingo, FlamingoBatch, FlamingoConfig
 from training.micro_batches import count_micro_batches, split_batch
@@ -14,11 +15,7 @@ from training.micro_batches import count_micro_batches, split_batch
 def flamingo(backbones: FlamingoConfig) -> Flamingo:
     """In float64, with its gates half open."""
     torch.manual_seed(3)
-    model = Flamingo.from_backbones(backbones).double()
-    for name, parameter in model.named_parameters():
-        if name.endswith("_gate"):
-            parameter.data.fill_(0.5)
-    return model
+    return open_gates(Flamingo.from_backbones(backbones).double())
 
 
 def make_batch(packed: bool = False) -> FlamingoBatch:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from gates import open_gates
 from torch.nn.functional import cross_entropy
 
 from model.config import FlamingoConfig
@@ -66,11 +67,7 @@ def update(make_config: Callable[..., TrainingConfig], tmp_path: Path) -> Iterat
     dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     config = make_config(tmp_path, zero_stage=0, decoders=0, clip=1e9)
     torch.manual_seed(3)
-    model = Flamingo.from_backbones(config.model)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("_gate"):
-                parameter.fill_(0.5)
+    model = open_gates(Flamingo.from_backbones(config.model))
     flamingo = ReplicatedFlamingo(
         model=model,
         optimizer=make_optimizer(model, config),

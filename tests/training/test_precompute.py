@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gates import open_gates
 from safetensors.torch import load_file
 from squares import document, film, page, pair, write_dataset
 
@@ -29,7 +30,7 @@ from training.log import read_log
 from training.micro_batches import split_batch
 from training.precompute import precompute
 from training.run import run
-from training.seeing import eye_of
+from training.seeing import VisionActor, Work, eye_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::DeprecationWarning:ray\.")
 BROKEN = Media(kind="image", frames=(Frame(data=b"no picture", format="png", width=1, height=1),))
@@ -66,12 +67,7 @@ def config(ray_cluster, make_config: Callable[..., TrainingConfig], tmp_path_fac
 def flamingo(config: TrainingConfig) -> Flamingo:
     """With open gates."""
     torch.manual_seed(3)
-    model = Flamingo.from_backbones(config.model)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith("_gate"):
-                parameter.fill_(0.5)
-    return model
+    return open_gates(Flamingo.from_backbones(config.model))
 
 
 def load(config: TrainingConfig, flamingo: Flamingo, updates: int, **changes) -> list[LoadedBatch]:
@@ -143,6 +139,14 @@ def test_a_second_call_computes_what_is_missing(config: TrainingConfig, flamingo
     assert "pictures of 1 shards became" in printed
     assert "films: 30 pictures of 1 shards" in printed
     assert "pairs: 0 pictures of 0 shards" in printed
+
+
+def test_a_worker_with_another_encoder_than_the_drivers_writes_nothing(config: TrainingConfig, tmp_path: Path):
+    dataset = open_dataset(config.datasets["pairs"].uri)
+    features = Features(folder=locate(str(tmp_path)) / "features" / "another", dtype="F32", space=1, width=1)
+    actor = VisionActor(config, [Work(dataset=dataset, shard=dataset.manifest.shards[0], features=features)])
+    assert "has loaded another vision encoder" in actor({"id": 0})["failure"]
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_gpus_that_are_not_there_are_refused(config: TrainingConfig, tmp_path: Path):

@@ -2,41 +2,22 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import printed
 from pyarrow import fs
 from safetensors.torch import load_file
 
 from training.config import TrainingConfig
 from training.log import read_log
 
-ROOT = Path(__file__).parents[2]
-
-
-def command(*words: str) -> str:
-    """What `python -m` and these words print, in a process whose Ray sees this test's server."""
-    job = subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=os.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-    )
-    assert job.returncode == 0, job.stdout
-    return job.stdout
-
 
 def train(config: TrainingConfig) -> str:
     path = Path(f"{config.output}.yaml")
     path.write_text(json.dumps(dataclasses.asdict(config)))  # JSON is YAML
-    return command("training.run", "--config", str(path))
+    return printed("-m", "training.run", "--config", str(path))
 
 
 @pytest.mark.slow
@@ -64,6 +45,6 @@ def test_a_run_with_checkpoints_in_a_bucket_is_one_with_them_on_a_disk(
         "optimizer/00001-of-00002.safetensors",
     }
     out = tmp_path / "exported"
-    command("training.export", str(remote.output), "6", str(out), "--checkpoints", "s3://runs/mine")
+    printed("-m", "training.export", str(remote.output), "6", str(out), "--checkpoints", "s3://runs/mine")
     published = load_file(tmp_path / "remote/adapters/adapters.safetensors")
     assert all((value == published[name]).all() for name, value in load_file(out / "adapters.safetensors").items())
