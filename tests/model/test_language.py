@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoTokenizer
 
 from model.language import LanguageModel, load_language_model
-from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
+from model.tokens import PIECE, EmbeddingWithNewTokens, HeadWithNewTokens
 
 WORDS = 16
 
@@ -35,6 +35,22 @@ def test_new_columns_come_from_the_trained_head(new_ids, columns):
     known = [i for i in range(5) if i not in new_ids]
     assert torch.equal(logits[..., known], frozen(hidden)[..., known])
     torch.testing.assert_close(logits[..., new_ids], hidden @ head.new.T)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_loss_by_pieces_of_the_vocabulary_is_the_loss(bias: bool):
+    """Of two whole pieces and one that is not, all of whose parts are trained."""
+    words = 2 * PIECE + 100
+    head = HeadWithNewTokens(nn.Linear(8, words, bias=bias), [words, words + 1])
+    hidden, targets = torch.randn(9, 8, requires_grad=True), torch.randint(0, words + 2, [9])
+    trained = [hidden, *head.parameters()]
+
+    losses = head(hidden, targets), nn.functional.cross_entropy(head(hidden), targets, reduction="sum")
+
+    torch.testing.assert_close(losses[0], losses[1])
+    gradients = [torch.autograd.grad(loss, trained) for loss in losses]
+    assert len(gradients[0]) == (4 if bias else 3)
+    torch.testing.assert_close(gradients[0], gradients[1])
 
 
 def test_only_the_tokens_in_a_batch_move_the_new_table():
