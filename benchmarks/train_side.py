@@ -68,7 +68,7 @@ def save_and_load(plan: Plan) -> None:
     from training.checkpoint import CheckpointWriter, load_optimizer
     from training.engine import shard
 
-    flamingo = shard(loop.load_model(plan.config, None), plan.config, torch.device("cpu"))
+    flamingo = shard(loop.load_model(plan.config, None), plan.config, torch.device("cpu"), plan.output)
     dist.barrier()
     started = time.monotonic()
     progress = loop.advance(plan.progress, plan.config)

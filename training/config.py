@@ -8,6 +8,7 @@ from typing import Literal
 from model.config import FlamingoConfig
 from training.data.sampling import Kind, LossMask
 from training.hardware import HardwareConfig
+from training.offload_config import OffloadConfig
 from training.schedule import Schedule, scale_at
 
 Precision = Literal["fp32", "bf16"]
@@ -145,8 +146,8 @@ class TrainingConfig:
     """Train on GPUs."""
     zero_stage: Literal[0, 2, 3] = 3
     """What the workers share out: nothing (0), gradients and optimiser (2), or all parameters too (3)."""
-    offload: bool = False
-    """Keep the optimiser and its fp32 parameters in the CPU's memory (zero_stage 2 or 3)."""
+    offload: OffloadConfig = field(default_factory=OffloadConfig)
+    """What is kept elsewhere than in the workers' GPUs."""
     persistent_parameters: int = 100_000
     """Tensors of fewer parameters than this stay whole on every worker, which saves small messages (zero_stage 3)."""
     micro_batch: int = 0
@@ -208,9 +209,12 @@ class TrainingConfig:
         _at_least(self, 1, "stuck_seconds")
         if not 0 <= self.learning_rate_floor <= 1:
             raise ValueError(f"learning_rate_floor is {self.learning_rate_floor}; it must lie between 0 and 1")
-        if self.zero_stage == 0 and (self.offload or self.precision != "fp32"):
-            raise ValueError("zero_stage is 0, which is for fp32 without offload; choose 2 or 3 with these")
-        if self.measures.gradients_every and self.zero_stage == 2 and self.offload:
+        if self.zero_stage == 0 and self.precision != "fp32":
+            raise ValueError(
+                f"zero_stage is 0, which is for fp32, and precision {self.precision}; choose 2 or 3 with it"
+            )
+        self.offload.check(self.zero_stage, self.precision)
+        if self.measures.gradients_every and self.zero_stage == 2 and self.offload.optimizer != "none":
             raise ValueError(
                 f"measures.gradients_every is {self.measures.gradients_every}, and with offload under zero_stage 2 the "
                 "gradients of datasets cannot be told apart; set it to 0, or choose zero_stage 3"

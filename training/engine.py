@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import deepspeed
@@ -17,7 +18,8 @@ from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
 from training.config import TrainingConfig
-from training.memory import bucket_elements
+from training.memory import bucket_elements, count
+from training.offload import in_memory, offload_settings
 from training.optimizer import MOMENTS, make_moments, make_optimizer, set_learning_rate
 from training.replicated import ReplicatedFlamingo, share
 
@@ -51,7 +53,7 @@ class ShardedFlamingo:
     def gradient(self) -> Tensor:
         """float[any]: this rank's part of the gradient so far, zeros among it; the ranks' parts together are all of it.
 
-        Not under stage 2 with `offload`.
+        Not under stage 2 with an optimiser that is offloaded.
         """
         if isinstance(self.optimizer, DeepSpeedZeroOptimizer_Stage3):
             return self.optimizer.grad_partitions_flat_buffer
@@ -95,7 +97,7 @@ class ShardedFlamingo:
     def restore(self, pieces: Pieces, steps: int) -> None:
         """Sets the optimiser's copies of the elements that are held, and their moments, as after `steps` steps."""
         for flat in _flat_parameters(self.optimizer):
-            self.optimizer.optimizer.state[flat]["step"].fill_(steps)
+            self.optimizer.optimizer.state[flat]["step"].fill_(steps)  # a single number is never in a file
         for parameter, values in pieces.items():
             for moment in (None, *MOMENTS):
                 self._set_piece(parameter, moment, values[moment])
@@ -112,8 +114,11 @@ AnyFlamingo: TypeAlias = ShardedFlamingo | ReplicatedFlamingo
 """One of two ways of spreading a Flamingo over the ranks, which have the same methods."""
 
 
-def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> AnyFlamingo:
-    """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained."""
+def shard(model: Flamingo, config: TrainingConfig, device: torch.device, files: Path) -> AnyFlamingo:
+    """Spreads the model, frozen parameters too, over the ranks of torch's process group, with AdamW on the trained.
+
+    `files` is the rank's own folder for what is offloaded to files.
+    """
     optimizer = make_optimizer(model, config)
     if config.zero_stage == 0:
         model.to(device)
@@ -123,18 +128,21 @@ def shard(model: Flamingo, config: TrainingConfig, device: torch.device) -> AnyF
     # The one op that DeepSpeed would compile unasked, for an all-reduce that only its inference makes.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist.get_backend(), verbose=False)
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=zero_settings(model, config))
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=zero_settings(model, config, files))
     assert isinstance(engine.optimizer, DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3)
-    make_moments(engine.optimizer.optimizer, _flat_parameters(engine.optimizer))
+    for number, flat in enumerate(_flat_parameters(engine.optimizer)):
+        with in_memory(engine.optimizer, number):
+            make_moments(engine.optimizer.optimizer, [flat])
     if isinstance(engine.optimizer, DeepSpeedZeroOptimizer):
         # It ties parameters to their moments after the first group's step, when other groups have none yet.
         engine.optimizer._lazy_init_hp_params_optimizer_state()
     return ShardedFlamingo(model=model, engine=engine, optimizer=engine.optimizer, device=device)
 
 
-def zero_settings(model: Flamingo, config: TrainingConfig) -> dict[str, Any]:
+def zero_settings(model: Flamingo, config: TrainingConfig, files: Path) -> dict[str, Any]:
     """DeepSpeed's configuration."""
-    trained = sum(parameter.numel() for parameter in model.trained_parameters())
+    trained = count(model.trained_parameters())
+    largest = -(-max(parameter.numel() for parameter in model.parameters()) // dist.get_world_size())
     return {
         "train_micro_batch_size_per_gpu": 1,  # only DeepSpeed's own counters read it
         "managed_gradient_accumulation": False,  # any number of backwards, then a step; nothing is divided by it
@@ -149,7 +157,7 @@ def zero_settings(model: Flamingo, config: TrainingConfig) -> dict[str, Any]:
             "stage3_param_persistence_threshold": config.persistent_parameters,
             "memory_efficient_linear": False,  # its matrix products differ in the last bit from the frozen model's
             "overlap_comm": False,
-            **({"offload_optimizer": {"device": "cpu", "pin_memory": config.gpu}} if config.offload else {}),
+            **offload_settings(config, largest, files),
         },
     }
 

@@ -34,6 +34,7 @@ from training.log import RunLog, trim_log
 from training.manifest import delete_unfinished, fetched_adapters, where_it_stands
 from training.measures import measured_update
 from training.micro_batches import count_micro_batches
+from training.offload import own_folder
 from training.output import write_parameter_counts
 from training.phases import Phases, Watchdog, watch
 from training.plan import Plan, Progress
@@ -56,15 +57,16 @@ def train(plan: Plan) -> None:
     log = open_log(plan, model) if part.rank == 0 else None
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     watch(model.vision, "vision", phases)
-    flamingo = shard(model, config, ray.train.torch.get_device())
-    if plan.checkpoint:
-        load_optimizer(flamingo, plan.checkpoint, progress.steps)
-    with (
-        load_updates(config, vocabulary, canvas, given=progress.given, part=part, eye=eye) as updates,
-        Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),
-        CheckpointWriter(plan, agreement) as checkpoints,
-    ):
-        make_updates(flamingo, updates, plan, phases, agreement, checkpoints, log, samples)
+    with own_folder(config, part.rank) as files:
+        flamingo = shard(model, config, ray.train.torch.get_device(), files)
+        if plan.checkpoint:
+            load_optimizer(flamingo, plan.checkpoint, progress.steps)
+        with (
+            load_updates(config, vocabulary, canvas, given=progress.given, part=part, eye=eye) as updates,
+            Watchdog(phases, rank=part.rank, seconds=config.stuck_seconds, output=plan.output),
+            CheckpointWriter(plan, agreement) as checkpoints,
+        ):
+            make_updates(flamingo, updates, plan, phases, agreement, checkpoints, log, samples)
     for opened in filter(None, (log, samples)):
         opened.close()
 

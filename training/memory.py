@@ -40,11 +40,12 @@ def estimate_memory(skeleton: Flamingo, config: TrainingConfig) -> dict[str, int
     trained, total = count(skeleton.trained_parameters()), count(skeleton.parameters())
     of_weights = config.workers if stage == 3 else 1
     of_states = config.workers if stage else 1
-    on_device = 0 if config.offload else 1
+    on_device = 1 if config.offload.optimizer == "none" else 0
+    weights_on_device = 1 if config.offload.parameters == "none" else 0
     gathering = size * min(total, UNDER_WAY) if stage == 3 else 0  # at the start, when nothing else is kept
     return {
-        "frozen weights": size * (total - trained) // of_weights,
-        "trained weights": size * trained // of_weights,
+        "frozen weights": size * (total - trained) * weights_on_device // of_weights,
+        "trained weights": size * trained * weights_on_device // of_weights,
         "gradients": FLOAT * trained * on_device // of_states,
         "optimiser": (MOMENTS + (FLOAT if stage else 0)) * trained * on_device // of_states,
         "messages": size * bucket_elements(trained) if stage else 0,

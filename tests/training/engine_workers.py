@@ -56,7 +56,7 @@ def _train(config: TrainingConfig, start: Path | None, spoilt: int) -> None:
     if start and (found := last_checkpoint(locate(str(start / "checkpoints")))):
         checkpoint, progress = found[0], found[1].progress
     model = loop.load_model(config, checkpoint)
-    flamingo = shard(model, config, torch.device("cpu"))
+    flamingo = shard(model, config, torch.device("cpu"), Path(config.output, f"files-{dist.get_rank()}"))
     if checkpoint:
         load_optimizer(flamingo, checkpoint, progress.update)
     vocabulary, canvas = loop.vocabulary_of(model.tokenizer), loop.Canvas(size=model.image_size, mean=model.image_mean)

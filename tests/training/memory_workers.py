@@ -49,7 +49,7 @@ def _measure(config: TrainingConfig) -> int:
     (dataset,) = config.datasets.values()
     model = load_model(config, None)
     batch = make_batch(largest_shape(dataset, config), model.image_size)
-    flamingo = shard(model, config, torch.device("cpu"))
+    flamingo = shard(model, config, torch.device("cpu"), Path())
     update()
     ready = _bytes_of_tensors()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:

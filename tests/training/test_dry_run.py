@@ -13,6 +13,7 @@ from training.config import TrainingConfig
 from training.dry_run import Costs, check_fits, check_memory, describe_time, find_costs, largest_work
 from training.hardware import HardwareConfig
 from training.memory import estimate_memory
+from training.offload_config import OffloadConfig
 from training.operations import Operations
 from training.run import main
 from training.skeleton import build_skeleton
@@ -113,7 +114,7 @@ def test_more_workers_share_weights_and_states_but_not_what_each_gathers(make_co
     for part in ("frozen weights", "trained weights", "gradients", "optimiser"):
         assert few[part] == pytest.approx(4 * many[part], abs=4)
     assert few["gathered weights"] == many["gathered weights"]
-    offloaded = estimate_memory(skeleton, dataclasses.replace(config, offload=True))
+    offloaded = estimate_memory(skeleton, dataclasses.replace(config, offload=OffloadConfig(optimizer="cpu")))
     assert offloaded["optimiser"] == offloaded["gradients"] == 0
 
 

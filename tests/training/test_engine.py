@@ -10,13 +10,16 @@ import torch
 from engine_workers import UPDATES, run_workers
 from optimizer_files import read_optimizer
 
+from training.offload_config import OffloadConfig
+
 SPREAD = {
     "stage 3": {},
     "stage 2": {"zero_stage": 2},
     "stage 0": {"zero_stage": 0},
     "stage 3, one by one": {"micro_batch": 1},
     "stage 2, two by two": {"zero_stage": 2, "micro_batch": 2},
-    "stage 3, offloaded": {"offload": True, "checkpoint_while_training": False},
+    "stage 3, offloaded": {"offload": OffloadConfig(optimizer="cpu"), "checkpoint_while_training": False},
+    "stage 3, all offloaded": {"offload": OffloadConfig(optimizer="cpu", parameters="cpu")},
     "stage 3, adapters anew": {"checkpoint_activations": "adapters"},
     "stage 3, all anew": {"checkpoint_activations": "all"},
 }

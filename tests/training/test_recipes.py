@@ -9,6 +9,7 @@ from jobs.command import run_command
 from model.flamingo import FlamingoConfig
 from training.config import DatasetConfig, MeasuresConfig, TrainingConfig
 from training.inputs import check_shares
+from training.offload_config import OffloadConfig
 from training.output import identity
 
 DEMO = Path(__file__).parents[2] / "recipes" / "demo.yaml"
@@ -59,7 +60,7 @@ def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
         ({"z_loss": -1e-4}, "z_loss is -0.0001; it must be at least 0"),
         ({"vision_learning_rate": -1.0}, "vision_learning_rate is -1.0; it must be at least 0"),
         (
-            {"measures": MeasuresConfig(gradients_every=5), "zero_stage": 2, "offload": True},
+            {"measures": MeasuresConfig(gradients_every=5), "zero_stage": 2, "offload": OffloadConfig(optimizer="cpu")},
             "measures.gradients_every is 5, and with offload under zero_stage 2 the gradients of datasets cannot be",
         ),
     ],

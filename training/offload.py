@@ -1,0 +1,75 @@
+"""What DeepSpeed keeps in the CPU's memory or in files: its settings, and what is there of each group of parameters.
+
+this rank's elements of a group, end to end ──in_memory──► read or changed ──► back to their file
+"""
+
+import hashlib
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deepspeed.accelerator import get_accelerator
+from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
+
+from jobs.command import InputError
+from training.config import TrainingConfig
+
+GROUP_ELEMENTS = 100_000_000
+"""Parameters that come from their files and go back to them at once, in the optimiser's step; their owner has four
+times as many numbers of them in memory, divided by the number of workers."""
+
+
+def offload_settings(config: TrainingConfig, largest: int, folder: Path) -> dict[str, Any]:
+    """Of DeepSpeed's `zero_optimization`; `largest` is the number of elements that a rank has of one parameter."""
+    where = {"nvme_path": str(folder), "pin_memory": config.gpu}
+    settings = dict[str, Any]()
+    if config.offload.optimizer != "none":
+        settings["offload_optimizer"] = {"device": config.offload.optimizer, **where}
+    if config.offload.parameters != "none":
+        settings["offload_param"] = {"device": config.offload.parameters, "buffer_size": largest, **where}
+    if config.offload.optimizer == "nvme":
+        settings["sub_group_size"] = GROUP_ELEMENTS
+    return settings
+
+
+@contextmanager
+def own_folder(config: TrainingConfig, rank: int) -> Generator[Path]:
+    """A folder for the files of this rank, in the one for files, which is deleted in the end.
+
+    Raises InputError where there can be no such files.
+    """
+    run = hashlib.sha256(str(Path(config.output).absolute()).encode()).hexdigest()[:12]
+    folder = Path(config.offload.folder, f"flamboyance-{run}-{rank}")
+    if not config.offload.uses_files:
+        yield folder
+        return
+    if not can_use_files():
+        raise InputError(
+            "offload to nvme needs DeepSpeed's async_io, which cannot be compiled here: install libaio's headers "
+            "(Debian's libaio-dev) and a compiler on every node, or choose cpu"
+        )
+    shutil.rmtree(folder, ignore_errors=True)  # a worker that was killed left it
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def can_use_files() -> bool:
+    """Whether DeepSpeed's `async_io`, which it compiles when it is first used, can be compiled on this machine."""
+    accelerator = get_accelerator()
+    builder = accelerator and accelerator.create_op_builder("AsyncIOBuilder")
+    return builder is not None and builder.is_compatible(verbose=False)
+
+
+@contextmanager
+def in_memory(optimizer: object, group: int) -> Generator[None]:
+    """While this lasts, the optimiser's elements of a group of parameters, and moments, are in memory; changes last."""
+    if not (isinstance(optimizer, DeepSpeedZeroOptimizer_Stage3) and optimizer._swappable_optimizer_subgroup(group)):
+        yield
+        return
+    optimizer._optimizer_states_and_gradient_swap_in(group)
+    yield
+    optimizer._optimizer_states_and_gradient_swap_out(group)
