@@ -20,7 +20,7 @@ from model.language import END_OF_CHUNK_TOKEN, IMAGE_TOKEN, LanguageModel, load_
 from model.layers import Checkpointing, SeenMedia, decoder_layers, graft
 from model.resampler import Resampler, ResamplerShape
 from model.resampler_ablations import RESAMPLERS
-from model.vision import VisionEncoder, load_vision_encoder
+from model.vision import VisionEncoder, cast_statistics, load_vision_encoder
 
 __all__ = ["Flamingo", "FlamingoBatch", "FlamingoConfig"]
 
@@ -208,6 +208,7 @@ class Flamingo(nn.Module):
         for parameter in self.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(dtype)
+        cast_statistics(self, dtype)
         if dtype.itemsize < 4 and self.language.lm.device.type == "cpu":
             self.language.lm.set_attn_implementation("eager")  # as `model.attention.written_out`
 

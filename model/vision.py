@@ -4,6 +4,7 @@ import inspect
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from transformers import AutoModel, PretrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin
 
@@ -91,6 +92,18 @@ class VisionEncoder(nn.Module):
         mean, std = (torch.tensor(c, device=frames.device)[:, None, None] for c in (self.mean, self.std))
         dtype = next(self.backbone.parameters()).dtype
         return ((frames.float() / 255 - mean) / std).to(dtype)
+
+
+def cast_statistics(model: nn.Module, dtype: torch.dtype) -> None:
+    """Gives the statistics of batch norms the precision that their weights have or will have; other buffers stay.
+
+    On a CPU torch refuses to normalise where the two differ.
+    """
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            for name, statistic in module.named_buffers(recurse=False):
+                if statistic.is_floating_point():
+                    setattr(module, name, statistic.to(dtype))
 
 
 def load_vision_encoder(

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.flamingo import Flamingo, FlamingoBatch
+from model.vision import cast_statistics
 from training.config import TrainingConfig
-from training.memory import bucket_elements, count
+from training.memory import DTYPES, bucket_elements, count
 from training.offload import in_memory, offload_settings
 from training.optimizer import MOMENTS, make_moments, make_optimizer, set_learning_rate
 from training.replicated import ReplicatedFlamingo, share
@@ -128,6 +129,7 @@ def shard(model: Flamingo, config: TrainingConfig, device: torch.device, files: 
     # The one op that DeepSpeed would compile unasked, for an all-reduce that only its inference makes.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed(dist.get_backend(), verbose=False)
+    cast_statistics(model, DTYPES[config.precision])  # DeepSpeed casts parameters alone
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=zero_settings(model, config, files))
     assert isinstance(engine.optimizer, DeepSpeedZeroOptimizer | DeepSpeedZeroOptimizer_Stage3)
     for number, flat in enumerate(_flat_parameters(engine.optimizer)):

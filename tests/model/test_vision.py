@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from model.image import fit, open_image
-from model.vision import load_vision_encoder, preprocessing
+from model.vision import cast_statistics, load_vision_encoder, preprocessing
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,19 @@ def test_backbones_of_several_kinds_give_features_by_frame(backbone, family, spa
     assert encoder.width == 16
     assert not features.requires_grad
     torch.testing.assert_close(encoder(pixels[1:, 2:])[0, 0], features[1, 2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["vit", "clip", "siglip", "dinov2", "convnext", "resnet"])
+def test_backbones_of_several_kinds_are_kept_in_bf16(backbone, family):
+    encoder = load_vision_encoder(backbone(family))
+    pixels = torch.randint(0, 256, (2, 1, 3, 16, 16), dtype=torch.uint8)
+    exact = encoder(pixels)
+    for parameter in encoder.parameters():
+        parameter.data = parameter.data.bfloat16()
+    cast_statistics(encoder, torch.bfloat16)
+    features = encoder(pixels)
+    assert features.dtype == torch.bfloat16
+    torch.testing.assert_close(features.float(), exact, rtol=0.1, atol=0.1 * float(exact.abs().max()))
 
 
 def test_pixels_are_normalised_as_the_preprocessor_says_and_grids_flattened_row_by_row(backbone):
