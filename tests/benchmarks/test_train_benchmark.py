@@ -20,11 +20,12 @@ def a_round(**seconds: float) -> dict[str, dict[str, float]]:
 
 
 def test_figures_are_ratios_of_sides_in_the_same_round():
-    rounds = [a_round(ray=4.1, torch_alone=2.0, one_worker=3.0, padded=9.0, packed=5.0)]
+    rounds = [a_round(ray=4.1, ray_on_all_cores=5.0, torch_alone=2.0, one_worker=3.0, padded=9.0, packed=5.0)]
     found = report(rounds, bound=2.0)["targets"]
 
     assert found.keys() == MUST.keys()
     assert found["ray_overhead"] == {"value": 0.025, "must": "<= 0.03"}
+    assert found["ray_overhead_without_a_free_core"]["value"] == 0.25
     assert found["zero3_overhead"]["value"] == 1.0
     assert found["growth_to_2_workers"]["value"] == 1.5
     assert found["packing_share_of_bound"] == {"value": 0.9, "must": ">= 0.9"}
