@@ -5,6 +5,8 @@ import os
 import ray
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.api.callback import RayTrainCallback
 
 from jobs.command import InputError
 from shards.errors import DatasetError
@@ -15,13 +17,26 @@ RESIZE_EVERY = 300.0
 """Seconds between looks at whether there is room for more workers, for whom all start anew from the last checkpoint."""
 
 
+class Trainer(TorchTrainer):
+    """Ray's, without the cleaner of placement groups, which is for trainers that are not a job's own driver.
+
+    A job's placement groups end with it. The cleaner asks over the dashboard, every second, whether the controller
+    lives, for 2 % of a core, and takes a missing answer for its death: under load it ended healthy runs
+    (ray-project/ray#65447).
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks = super()._create_default_callbacks()
+        return [callback for callback in callbacks if not isinstance(callback, PlacementGroupCleanerCallback)]
+
+
 def start_workers(plan: Plan) -> None:
     """Runs `training.loop.train` in every worker to its end.
 
     Raises InputError or DatasetError where that is what a worker raised, else ray's WorkerGroupError.
     """
     config = plan.config
-    trainer = TorchTrainer(
+    trainer = Trainer(
         train_in_worker,
         train_loop_config={"plan": plan},
         torch_config=TorchConfig(backend="nccl" if config.gpu else "gloo"),
