@@ -10,6 +10,7 @@ from shards.dataset import open_dataset
 from training import run as training
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_twenty_updates_on_a_real_site_and_a_real_archive(material, serve_folder, backbones, tmp_path, capsys):
     address = serve_folder(material / "sites" / "based-cooking")
