@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deepspeed.accelerator import get_accelerator
 from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
 
-from jobs.command import InputError
+from training.async_io import load_async_io
 from training.config import TrainingConfig
 
 GROUP_ELEMENTS = 100_000_000
@@ -45,23 +44,12 @@ def own_folder(config: TrainingConfig, rank: int) -> Generator[Path]:
     if not config.offload.uses_files:
         yield folder
         return
-    if not can_use_files():
-        raise InputError(
-            "offload to nvme needs DeepSpeed's async_io, which cannot be compiled here: install libaio's headers "
-            "(Debian's libaio-dev) and a compiler on every node, or choose cpu"
-        )
+    load_async_io()
     shutil.rmtree(folder, ignore_errors=True)  # a worker that was killed left it
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def can_use_files() -> bool:
-    """Whether DeepSpeed's `async_io`, which it compiles when it is first used, can be compiled on this machine."""
-    accelerator = get_accelerator()
-    builder = accelerator and accelerator.create_op_builder("AsyncIOBuilder")
-    return builder is not None and builder.is_compatible(verbose=False)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from engine_workers import run_workers
 from optimizer_files import read_optimizer
 
 from jobs.command import InputError
-from training import offload
+from training import async_io, offload
+from training.async_io import can_use_files
 from training.config import TrainingConfig
-from training.offload import can_use_files, own_folder
+from training.offload import own_folder
 from training.offload_config import OffloadConfig
 
 OPTIMIZER = OffloadConfig(optimizer="nvme", folder="each rank's own")
@@ -79,7 +80,7 @@ def test_a_workers_files_are_deleted_in_the_end(
 ):
     files = OffloadConfig(optimizer="nvme", folder=str(tmp_path / "disk"))
     config = make_config(tmp_path / "run", offload=files)
-    monkeypatch.setattr(offload, "can_use_files", lambda: True)
+    monkeypatch.setattr(offload, "load_async_io", lambda: None)
     with own_folder(config, 1) as folder:
         (folder / "left").mkdir(parents=True)  # by a worker that is killed
     with own_folder(config, 1) as again, own_folder(config, 0) as other:
@@ -93,8 +94,20 @@ def test_files_where_async_io_cannot_be_compiled_are_refused(
     make_config: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path)))
-    monkeypatch.setattr(offload, "can_use_files", lambda: False)
+    monkeypatch.setattr(async_io, "can_use_files", lambda: False)
     with pytest.raises(InputError, match="install libaio's headers"), own_folder(config, 0):
+        pass
+
+
+def test_a_compilation_that_was_killed_is_named(
+    make_config: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setattr(async_io, "can_use_files", lambda: True)
+    (tmp_path / "pin_memory").mkdir()
+    (tmp_path / "pin_memory/lock").touch()
+    config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path)))
+    with pytest.raises(InputError, match=r"pin_memory/lock is there.* delete that file"), own_folder(config, 0):
         pass
 
 
