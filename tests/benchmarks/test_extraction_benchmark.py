@@ -93,6 +93,7 @@ def test_what_is_absent_is_refused_in_one_sentence(tmp_path, small_material, cap
     assert "folds is 1; it must be 2 or greater, or 0" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_page_has_a_model_that_was_trained_without_it(small_material, tmp_path):
     labels = tmp_path / "labels.json"
     labels.write_text('{"pages": {}}')

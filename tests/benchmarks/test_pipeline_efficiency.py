@@ -8,6 +8,7 @@ from benchmarks import pipeline_efficiency
 from jobs.command import REFUSED
 
 
+@pytest.mark.slow
 def test_a_small_run_gives_all_figures(material, tmp_path, capsys):
     argv = ["--material", str(material), "--output", str(tmp_path / "out"), "--images_per_page", "1"]
     assert pipeline_efficiency.main([*argv, "--pages", "450", "--rounds", "1"]) == 0

@@ -55,6 +55,7 @@ def run(*command: str) -> str:
     return job.stdout
 
 
+@pytest.mark.slow
 def test_archives_and_shards_in_a_bucket_are_those_of_a_disk(bucket, material, tmp_path):
     fs.copy_files(str(material / "warc" / ARCHIVE), f"crawls/in/{ARCHIVE}", destination_filesystem=bucket)
     run_web(str(material / "warc" / ARCHIVE), str(tmp_path / "disk"))

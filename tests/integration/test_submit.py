@@ -108,6 +108,7 @@ def test_a_relative_path_is_refused_with_a_sentence(cluster):
     assert "error: output is 'data/m3w', a relative path, and under `ray job submit`" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_every_leg_runs_as_a_submitted_job(cluster, site, material, backbones, tmp_path):
     photograph = (material / "sites" / "based-cooking" / "pix" / "pan-pizza.webp").read_bytes()
     site.file("/pizza.webp", photograph, "image/webp")

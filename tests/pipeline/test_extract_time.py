@@ -80,8 +80,11 @@ def seconds(html: bytes) -> float:
 def assert_linear(shape: Callable[[int], str], size: int = SIZE) -> None:
     small, large = shape(size), shape(size * TIMES)
     assert len(large) > 0.8 * TIMES * len(small)
-    short, long = seconds(small.encode()), seconds(large.encode())
-    assert long <= MOST * max(short, 0.02), f"{len(small)} characters take {short:.3f} s, {len(large)} {long:.3f} s"
+    for _ in range(3):  # what else runs on the machine can slow down one of the two
+        short, long = seconds(small.encode()), seconds(large.encode())
+        if long <= MOST * max(short, 0.02):
+            return
+    pytest.fail(f"{len(small)} characters take {short:.3f} s, {len(large)} {long:.3f} s")
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=list(SHAPES))

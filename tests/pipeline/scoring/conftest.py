@@ -25,6 +25,7 @@ from transformers import (
     YolosImageProcessorPil,
 )
 
+from pipeline.scoring import stage
 from shards.document import Block, Document, Frame, Media, Text, document_key
 
 SIDE: dict[str, Any] = {"height": 16, "width": 16}
@@ -35,6 +36,12 @@ THINGS = {0: "face", 1: "cat"}
 WORDS = "<bos> <eos> <unk> red green blue a picture of the sky".split()
 MOST_TOKENS = 8
 """Of the tiny CLIP, with those at the beginning and the end."""
+
+
+@pytest.fixture(autouse=True)
+def one_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each actor imports torch and transformers, for ten seconds of a core."""
+    monkeypatch.setattr(stage, "pool_size", lambda on_gpus: 1)
 
 
 def save_classifier(folder: Path) -> None:

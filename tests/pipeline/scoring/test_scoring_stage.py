@@ -50,6 +50,7 @@ def test_each_shard_gets_its_scores_once_and_the_same_on_any_number_of_actors(
     shards, config, tmp_path, monkeypatch, capsys
 ):
     one, other = (locate(str(tmp_path / name)) for name in ("one", "other"))
+    monkeypatch.setattr(stage, "pool_size", lambda on_gpus: 2)
     counts = score_shards(one, shards, config)
     images, texts = 2 * SHARDS * DOCUMENTS - 1, 2 * SHARDS * DOCUMENTS
     assert counts == {"images": images, "unscored": 1, "texts": texts, "texts_cut": 0}
