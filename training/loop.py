@@ -33,6 +33,7 @@ from training.health import Health
 from training.log import RunLog, trim_log
 from training.manifest import delete_unfinished, fetched_adapters, where_it_stands
 from training.measures import measured_update
+from training.memory import estimate_files
 from training.micro_batches import count_micro_batches
 from training.offload import own_folder
 from training.output import write_parameter_counts
@@ -57,7 +58,7 @@ def train(plan: Plan) -> None:
     log = open_log(plan, model) if part.rank == 0 else None
     samples = SampleLog(plan.output, part, update=progress.update) if config.log_samples else None
     watch(model.vision, "vision", phases)
-    with own_folder(config, part.rank) as files:
+    with own_folder(config, part.rank, estimate_files(model, config, part.world)) as files:
         flamingo = shard(model, config, ray.train.torch.get_device(), files)
         if plan.checkpoint:
             load_optimizer(flamingo, plan.checkpoint, progress.steps)

@@ -54,6 +54,14 @@ def estimate_memory(skeleton: Flamingo, config: TrainingConfig) -> dict[str, int
     }
 
 
+def estimate_files(model: Flamingo, config: TrainingConfig, workers: int) -> int:
+    """Bytes of each worker's files where `offload` keeps some: DeepSpeed writes gradients beside moments and copies."""
+    trained, total = count(model.trained_parameters()), count(model.parameters())
+    states = (MOMENTS + 2 * FLOAT) * trained if config.offload.optimizer == "nvme" else 0
+    weights = DTYPES[config.precision].itemsize * total if config.offload.parameters == "nvme" else 0
+    return (states + weights) // workers
+
+
 def estimate_activations(skeleton: Flamingo, config: TrainingConfig) -> int:
     """Bytes of what a forward and its backward keep, for the dataset whose micro-batch keeps the most."""
     skeleton.checkpoint_activations(config.checkpoint_activations)

@@ -4,6 +4,7 @@ this rank's elements of a group, end to end ──in_memory──► read or cha
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
 
+from jobs.command import InputError
 from training.async_io import load_async_io
 from training.config import TrainingConfig
 
@@ -34,10 +36,11 @@ def offload_settings(config: TrainingConfig, largest: int, folder: Path) -> dict
 
 
 @contextmanager
-def own_folder(config: TrainingConfig, rank: int) -> Generator[Path]:
+def own_folder(config: TrainingConfig, rank: int, size: int) -> Generator[Path]:
     """A folder for the files of this rank, in the one for files, which is deleted in the end.
 
-    Raises InputError where there can be no such files.
+    `size` is how many bytes they will have. Raises InputError where there can be no such files, or no room for those of
+    all ranks of this node: DeepSpeed aborts the process where a disk is full.
     """
     run = hashlib.sha256(str(Path(config.output).absolute()).encode()).hexdigest()[:12]
     folder = Path(config.offload.folder, f"flamboyance-{run}-{rank}")
@@ -46,10 +49,22 @@ def own_folder(config: TrainingConfig, rank: int) -> Generator[Path]:
         return
     load_async_io()
     shutil.rmtree(folder, ignore_errors=True)  # a worker that was killed left it
+    folder.mkdir(parents=True)
     try:
+        check_room(folder.parent, size * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises InputError if the disk of `folder` has less free than the bytes that are needed."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"offload.folder {folder} has {free:,} bytes free, and the files of this node's workers take {needed:,}; "
+            "name a folder on a larger disk, or choose more workers or cpu"
+        )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from engine_workers import run_workers
 from optimizer_files import read_optimizer
 
 from jobs.command import InputError
+from model.flamingo import Flamingo
 from training import async_io, offload
 from training.async_io import can_use_files
 from training.config import TrainingConfig
+from training.memory import estimate_files
 from training.offload import own_folder
 from training.offload_config import OffloadConfig
 
@@ -40,15 +43,21 @@ REFERENCE = {
 
 
 @pytest.fixture(scope="module")
-def runs(make_config: Callable[..., TrainingConfig], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All cases on two workers, with a resampler that has tensors of a megabyte: smaller ones DeepSpeed keeps."""
-    if not can_use_files():
-        pytest.skip("DeepSpeed's async_io cannot be compiled here: it needs libaio's headers and a compiler")
+def config(make_config: Callable[..., TrainingConfig], tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    """With a resampler that has tensors of a megabyte: smaller ones DeepSpeed keeps."""
     folder = tmp_path_factory.mktemp("offloaded")
     config = make_config(folder, updates=9, learning_rate=3e-3, warmup=3, decoders=0)
-    model = dataclasses.replace(config.model, resampler_width=512)
-    run_workers(2, folder / "two", {**CASES}, dataclasses.replace(config, model=model))
-    return folder / "two"
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, resampler_width=512))
+
+
+@pytest.fixture(scope="module")
+def runs(config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All cases on two workers."""
+    if not can_use_files():
+        pytest.skip("DeepSpeed's async_io cannot be compiled here: it needs libaio's headers and a compiler")
+    folder = tmp_path_factory.mktemp("runs") / "two"
+    run_workers(2, folder, {**CASES}, config)
+    return folder
 
 
 @pytest.mark.slow  # the first run on a machine compiles for minutes
@@ -81,12 +90,12 @@ def test_a_workers_files_are_deleted_in_the_end(
     files = OffloadConfig(optimizer="nvme", folder=str(tmp_path / "disk"))
     config = make_config(tmp_path / "run", offload=files)
     monkeypatch.setattr(offload, "load_async_io", lambda: None)
-    with own_folder(config, 1) as folder:
-        (folder / "left").mkdir(parents=True)  # by a worker that is killed
-    with own_folder(config, 1) as again, own_folder(config, 0) as other:
+    with own_folder(config, 1, 0) as folder:
+        (folder / "left").mkdir()  # by a worker that is killed
+    with own_folder(config, 1, 0) as again, own_folder(config, 0, 0) as other:
         assert again == folder != other
-        assert not again.exists()
-        (again / "file").mkdir(parents=True)
+        assert list(again.iterdir()) == []
+        (again / "file").touch()
     assert list((tmp_path / "disk").iterdir()) == []
 
 
@@ -95,7 +104,7 @@ def test_files_where_async_io_cannot_be_compiled_are_refused(
 ):
     config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path)))
     monkeypatch.setattr(async_io, "can_use_files", lambda: False)
-    with pytest.raises(InputError, match="install libaio's headers"), own_folder(config, 0):
+    with pytest.raises(InputError, match="install libaio's headers"), own_folder(config, 0, 0):
         pass
 
 
@@ -107,8 +116,35 @@ def test_a_compilation_that_was_killed_is_named(
     (tmp_path / "pin_memory").mkdir()
     (tmp_path / "pin_memory/lock").touch()
     config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path)))
-    with pytest.raises(InputError, match=r"pin_memory/lock is there.* delete that file"), own_folder(config, 0):
+    with pytest.raises(InputError, match=r"pin_memory/lock is there.* delete that file"), own_folder(config, 0, 0):
         pass
+
+
+def test_files_that_a_disk_has_no_room_for_are_refused(
+    make_config: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path / "disk")))
+    monkeypatch.setattr(offload, "load_async_io", lambda: None)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    half = shutil.disk_usage(tmp_path).free // 2
+    with own_folder(config, 0, half - 10**9):
+        pass
+    with (
+        pytest.raises(InputError, match="bytes free, and the files of this node's workers"),
+        own_folder(config, 0, half + 10**9),
+    ):
+        pass
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["optimiser", "all"])
+def test_files_have_the_size_that_is_reckoned_with(runs: Path, config: TrainingConfig, name: str):
+    model = Flamingo.from_backbones(config.model)
+    reckoned = estimate_files(model, dataclasses.replace(config, **CASES[name]), 2)
+    for rank in (0, 1):
+        written = sum(file.stat().st_size for file in (runs / name / f"files-{rank}").rglob("*.swp"))
+        assert 0.9 * reckoned <= written <= 1.1 * reckoned
 
 
 @pytest.mark.parametrize(
