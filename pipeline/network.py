@@ -28,11 +28,6 @@ MOST_MOVES = 5
 """Redirects from one actor's hosts to another's that are followed for one address."""
 MOST_LOSSES = 5
 """So often a task asks again when an actor is lost, and gives up what it still owes after that."""
-MANY = 32
-"""Answers under way, beyond which nobody waits for the next one alone."""
-LINGER_SECONDS = 0.02
-"""With so many under way a request waits so long for others to travel with it; a call to an actor takes a third of a
-millisecond of its time."""
 
 
 class _Line:
@@ -68,10 +63,9 @@ class _Line:
             self._actor.leave.remote(self.task)
 
     def _send_soon(self, number: int) -> None:
-        """What is asked for in a turn of the event loop travels in one call; in several turns, if much is under way."""
+        """What is asked for in one turn of the event loop travels in one call."""
         if not self._unsent:
-            linger = LINGER_SECONDS if len(self._waiting) > MANY else 0.0
-            asyncio.get_running_loop().call_later(linger, self._send)
+            asyncio.get_running_loop().call_soon(self._send)
         self._unsent.append(number)
 
     def _send(self) -> None:
@@ -81,9 +75,8 @@ class _Line:
 
     def _ask(self, numbers: Iterable[int]) -> None:
         requests = [(number, *self._waiting[number][:2]) for number in numbers if number in self._waiting]
-        if requests:
-            # Whether it arrived shows in the actor's birth: an actor that lost a request has another one.
-            self._actor.ask.remote(self.task, requests)
+        # Whether it arrived shows in the actor's birth: an actor that lost a request has another one.
+        self._actor.ask.remote(self.task, requests)
 
     async def _listen(self) -> None:
         losses = 0

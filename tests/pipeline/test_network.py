@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 from ray import cloudpickle
 
-from pipeline.crawl import in_order, on_a_loop
+from pipeline.crawl import on_a_loop
 from pipeline.door import FetchError
 from pipeline.fetch import FetchConfig
 from pipeline.fetching.actors import Handle, owner, start_actors
@@ -164,45 +163,3 @@ def test_a_host_has_one_owner_whatever_its_port_and_path():
     shares = Counter(owner(address, 4) for address in addresses)
     assert len(shares) == 4
     assert min(shares.values()) > 25
-
-
-class Counting:
-    """An actor that counts its calls, and answers everything at once."""
-
-    def __init__(self) -> None:
-        self.calls, self.owed = 0, list[tuple[int, str]]()
-
-    def __getattr__(self, name: str) -> Any:
-        return SimpleNamespace(remote=getattr(self, f"_{name}"))
-
-    def _ask(self, task: str, requests: Sequence[tuple[int, str, int]]) -> None:
-        self.calls += 1
-        self.owed += [(number, "gone") for number, _, _ in requests]
-
-    async def _answers(self, task: str, birth: str) -> tuple[str, list[tuple[int, str]]]:
-        await asyncio.sleep(0.001)
-        owed, self.owed = self.owed, []
-        return "birth", owed
-
-    def _leave(self, task: str) -> None:
-        self.owed.clear()
-
-
-def test_requests_travel_together_where_many_are_under_way():
-    actor = Counting()
-
-    async def fetch(door: Any) -> str:
-        try:
-            return await door.fetch("http://a.example/", 1)
-        except FetchError as error:
-            return error.reason
-
-    with on_a_loop(open_network([actor], 60)) as (runner, door):
-        found = list(in_order(runner, (fetch(door) for _ in range(2000)), 256))
-    assert found == ["gone"] * 2000
-    assert 2000 / 256 <= actor.calls < 200
-
-    with on_a_loop(open_network([actor], 60)) as (runner, door):
-        actor.calls = 0
-        assert list(in_order(runner, (fetch(door) for _ in range(10)), 1)) == ["gone"] * 10
-    assert actor.calls >= 10
