@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from deepspeed.runtime.zero.stage3 import DeepSpeedZeroOptimizer_Stage3
 
 from jobs.command import InputError
@@ -51,6 +52,8 @@ def own_folder(config: TrainingConfig, rank: int, size: int) -> Generator[Path]:
     shutil.rmtree(folder, ignore_errors=True)  # a worker that was killed left it
     folder.mkdir(parents=True)
     try:
+        if dist.is_initialized():
+            dist.barrier()  # what other workers left is gone, too
         check_room(folder.parent, size * int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
         yield folder
     finally:
