@@ -5,6 +5,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 from deepspeed.accelerator import get_accelerator
 from deepspeed.ops.op_builder.builder import OpBuilder
@@ -14,6 +15,8 @@ from jobs.command import InputError
 
 PARTS = ("pin_memory", "async_io")
 """What is compiled, each in a folder of its own."""
+PATIENCE_SECONDS = 10.0
+"""Before a compilation is spoken of."""
 
 
 def load_async_io() -> None:
@@ -36,9 +39,8 @@ def load_async_io() -> None:
                     f"{lock} is there: another program compiles DeepSpeed's async_io, or was killed while it did; "
                     "delete that file if none does, and run again"
                 )
-        if not all(list(folder.glob("*.so")) for folder in folders):
-            logging.getLogger(__name__).warning("compiling DeepSpeed's async_io: minutes, once on this machine")
-        builder.load(verbose=False)
+        with _said_if_slow("compiling DeepSpeed's async_io takes minutes, once on each machine for an environment"):
+            builder.load(verbose=False)
 
 
 def can_use_files() -> bool:
@@ -50,6 +52,17 @@ def can_use_files() -> bool:
 def _builder() -> OpBuilder | None:
     accelerator = get_accelerator()
     return accelerator and accelerator.create_op_builder("AsyncIOBuilder")
+
+
+@contextmanager
+def _said_if_slow(sentence: str) -> Generator[None]:
+    """Warns of what takes longer than `PATIENCE_SECONDS`: what is compiled already loads in one."""
+    timer = Timer(PATIENCE_SECONDS, logging.getLogger(__name__).warning, [sentence])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -118,6 +120,20 @@ def test_a_compilation_that_was_killed_is_named(
     config = make_config(tmp_path, offload=OffloadConfig(optimizer="nvme", folder=str(tmp_path)))
     with pytest.raises(InputError, match=r"pin_memory/lock is there.* delete that file"), own_folder(config, 0, 0):
         pass
+
+
+def test_a_compilation_says_that_it_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setattr(async_io, "can_use_files", lambda: True)
+    monkeypatch.setattr(async_io, "PATIENCE_SECONDS", 0.05)
+    sentence = "compiling DeepSpeed's async_io takes minutes, once on each machine for an environment"
+    for seconds, said in ((0.0, list[str]()), (0.5, [sentence])):
+        builder = SimpleNamespace(load=lambda verbose, seconds=seconds: time.sleep(seconds))
+        monkeypatch.setattr(async_io, "_builder", lambda builder=builder: builder)
+        async_io.load_async_io()
+        assert [record.message for record in caplog.records] == said
 
 
 def test_files_that_a_disk_has_no_room_for_are_refused(
