@@ -62,7 +62,7 @@ def test_rounds_are_checked():
 
 @pytest.mark.slow
 def test_the_whole_benchmark_on_a_model_of_no_size(material: Path, capsys):
-    run(TrainBenchmarkConfig(material=str(material), rounds=1, updates=1, pairs=8, small=True))
+    run(TrainBenchmarkConfig(material=str(material), rounds=1, updates=1, small=True))
 
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed["targets"].keys() == MUST.keys()
