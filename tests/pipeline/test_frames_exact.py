@@ -1,7 +1,9 @@
 """Decoding only what is needed gives what decoding everything gives, and both give what was shown at the time."""
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,8 +50,19 @@ def moving(number: int) -> np.ndarray:
     return (127 + 120 * np.stack(waves, -1)).astype(np.uint8)
 
 
+@contextmanager
+def scheduled_as_before() -> Generator[None]:
+    """For SVT-AV1, which makes the thread that calls it, and so all processes started later, real-time ones where it
+    may, as root may: they then keep a core from everything else, Ray included."""
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+
+
 def encode(path: Path, codec: str, options: dict[str, str], *, rate: int = 10) -> Path:
-    with av.open(str(path), "w") as container:
+    with scheduled_as_before(), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = WIDTH, HEIGHT
