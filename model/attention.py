@@ -1,5 +1,6 @@
 """What the resampler and the gated blocks share: multi-head attention over projections, and the feed-forward."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -55,13 +56,24 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., width]."""
-        expanded = self.expand(self.norm(hidden))
-        if torch.is_grad_enabled():
-            return checkpoint(self.finish, expanded, use_reentrant=False, preserve_rng_state=False)
-        return self.finish(expanded)
+        return inputs_anew(self.finish, inputs_anew(self.begin, hidden))
+
+    def begin(self, hidden: Tensor) -> Tensor:
+        """float[..., width] to float[..., 4 * width]."""
+        return self.expand(self.norm(hidden))
 
     def finish(self, expanded: Tensor) -> Tensor:
-        """float[..., 4 * width] to float[..., width]. Checkpointed, since an activation is cheaper to compute anew
-        than to keep: the product with the last map is not, as the backward needs no more than what goes into it."""
+        """float[..., 4 * width] to float[..., width]."""
         active = functional.gelu(expanded) if self.activation == "gelu" else torch.relu(expanded).square()
         return self.contract(active)
+
+
+def inputs_anew(product: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """product(*inputs), of which the backward keeps the inputs alone.
+
+    For functions that end in a product with a matrix: what is multiplied, a norm or an activation, is cheaper to
+    compute anew than to keep, and the product is not computed anew, since its backward needs no more than its inputs.
+    """
+    if not torch.is_grad_enabled():
+        return product(*inputs)
+    return checkpoint(product, *inputs, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

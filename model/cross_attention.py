@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.arrangement import Arrangement
-from model.attention import Activation, FeedForward
+from model.attention import Activation, FeedForward, inputs_anew
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +53,22 @@ class MediaCrossAttention(nn.Module):
 
     def keys_values(self, media: Tensor) -> Tensor:
         """float[media, latents, 2 * inner] from media float[media, latents, media_width]: once for each medium."""
+        return inputs_anew(self.project_media, media)
+
+    def project_media(self, media: Tensor) -> Tensor:
+        """float[media, latents, media_width] to float[media, latents, 2 * inner]."""
         return self.to_keys_values(self.norm_media(media))
+
+    def project_text(self, text: Tensor) -> Tensor:
+        """float[batch, text, text_width] to float[batch, text, inner]."""
+        return self.to_queries(self.norm_text(text))
 
     def forward(self, text: Tensor, keys_values: Tensor, *, arrangement: Arrangement) -> Tensor:
         """text float[batch, text, text_width], keys_values float[media, latents, 2 * inner].
         Returns float[batch, text, text_width]."""
         keys, values = keys_values.chunk(2, dim=-1)
-        return self.to_out(arrangement.attend(self.to_queries(self.norm_text(text)), keys, values, self.heads))
+        queries = inputs_anew(self.project_text, text)
+        return self.to_out(arrangement.attend(queries, keys, values, self.heads))
 
 
 class GatedCrossAttention(nn.Module):

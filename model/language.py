@@ -14,10 +14,11 @@ from model.arrangement import arrange
 from model.batch import IGNORED
 from model.cross_attention import GatedCrossAttention
 from model.documents import attention_within_documents, positions_in_documents, positions_of_tokens
+from model.head import HeadWithNewTokens
 from model.hub import MAIN
 from model.layers import HANDED, LayerWithMedia, MediaDropped, SeenMedia, decoder_layers
 from model.loss import token_loss
-from model.tokens import EmbeddingWithNewTokens, HeadWithNewTokens
+from model.tokens import EmbeddingWithNewTokens
 
 IMAGE_TOKEN = "<image>"
 END_OF_CHUNK_TOKEN = "<EOC>"

@@ -1,18 +1,12 @@
 """The training objective: negative log-likelihood of the text."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from model.batch import IGNORED
 
-__all__ = ["IGNORED", "chunked_loss", "summed_loss", "token_loss"]
-
-CHUNK = {"cpu": 128, "cuda": 1024}
-"""Tokens whose logits exist at once, by device: 26 and 205 MB in float32 for a vocabulary of 50,000."""
+__all__ = ["IGNORED", "at_least_float32", "loss_into_gradient", "summed_loss", "token_loss"]
 
 
 def summed_loss(logits: Tensor, targets: Tensor, z_loss: float = 0.0) -> Tensor:
@@ -37,56 +31,6 @@ def token_loss(logits: Tensor, targets: Tensor, z_loss: float = 0.0) -> tuple[Te
     """
     total = summed_loss(at_least_float32(logits[:, :-1]).flatten(0, 1), targets.flatten(), z_loss)
     return total, (targets != IGNORED).sum()
-
-
-def chunked_loss(
-    hidden: Tensor,
-    targets: Tensor,
-    score: Callable[[Tensor], Tensor],
-    weights: Sequence[Tensor],
-    z_loss: float = 0.0,
-) -> Tensor:
-    """Sum of -log p(target), float32[] or float64[], with the logits of a `CHUNK` of tokens at once.
-
-    hidden float[n, width], targets int64[n]; score gives logits float[m, vocabulary] from hidden float[m, width]
-    by the weights. The gradients are taken in the forward, chunk by chunk, so that no logits are made twice;
-    `z_loss` is `summed_loss`'s.
-    """
-    return _ChunkedLoss.apply(hidden, targets, score, z_loss, *weights)  # type: ignore[no-any-return]
-
-
-class _ChunkedLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, targets: Tensor, score: Callable[[Tensor], Tensor], z_loss: float, *weights: Tensor
-    ) -> Any:
-        wanted = [weight for weight in weights if weight.requires_grad]
-        total = at_least_float32(hidden.new_zeros(()))
-        by_hidden = torch.zeros_like(hidden)
-        by_weight = [at_least_float32(torch.zeros_like(weight)) for weight in wanted]
-        size = CHUNK.get(hidden.device.type, CHUNK["cuda"])
-        for start in range(0, len(hidden), size):
-            chunk = hidden[start : start + size].detach().requires_grad_(any(ctx.needs_input_grad))
-            with torch.set_grad_enabled(chunk.requires_grad):
-                logits = score(chunk)
-            gradient = at_least_float32(logits.detach())
-            total += loss_into_gradient(gradient, targets[start : start + size], z_loss)
-            if chunk.requires_grad:
-                first, *others = torch.autograd.grad(logits, [chunk, *wanted], gradient.to(logits.dtype))
-                by_hidden[start : start + size] = first
-                for gradient, more in zip(by_weight, others, strict=True):
-                    gradient += more
-        ctx.save_for_backward(by_hidden, *by_weight)
-        ctx.wanted = [weight.requires_grad for weight in weights]
-        ctx.dtypes = [weight.dtype for weight in wanted]
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: Tensor) -> Any:
-        (scale,) = outputs
-        by_hidden, *by_weight = ctx.saved_tensors
-        gradients = iter([(g * scale).to(dtype) for g, dtype in zip(by_weight, ctx.dtypes, strict=True)])
-        return by_hidden * scale, None, None, None, *(next(gradients) if wanted else None for wanted in ctx.wanted)
 
 
 def loss_into_gradient(logits: Tensor, targets: Tensor, z_loss: float) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from model.attention import Activation, FeedForward, attend
+from model.attention import Activation, FeedForward, attend, inputs_anew
 
 TIME_EMBEDDING_DEVIATION = 0.02
 """Small, so that at the start an image reaches the latents as the vision encoder gave it."""
@@ -47,7 +47,7 @@ class ResamplerShape:
 class ResamplerLayer(nn.Module):
     """x = x + attention(q=x, kv=concat(x_f, x)); x = x + ffw(x).
 
-    Latents are normed once, as queries and as their share of keys and values; the features have a norm of
+    One norm is that of the latents, as queries and as their share of keys and values; the features have a norm of
     their own.
     """
 
@@ -65,11 +65,18 @@ class ResamplerLayer(nn.Module):
     def forward(self, latents: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
         """latents float[media, latents, width], features float[media, time * space, width],
         mask bool[media, time * space + latents]. Returns float[media, latents, width]."""
-        normed = self.norm_latents(latents)
-        source = torch.cat([self.norm_features(features), normed], dim=1)
-        keys, values = self.to_keys_values(source).chunk(2, dim=-1)
-        latents = latents + self.to_out(attend(self.to_queries(normed), keys, values, self.heads, mask))
+        queries = inputs_anew(self.project_latents, latents)
+        keys, values = inputs_anew(self.project_all, latents, features).chunk(2, dim=-1)
+        latents = latents + self.to_out(attend(queries, keys, values, self.heads, mask))
         return latents + self.feed_forward(latents)
+
+    def project_latents(self, latents: Tensor) -> Tensor:
+        """float[media, latents, width] to queries float[media, latents, inner]."""
+        return self.to_queries(self.norm_latents(latents))
+
+    def project_all(self, latents: Tensor, features: Tensor) -> Tensor:
+        """Keys and values float[media, time * space + latents, 2 * inner] of features and latents."""
+        return self.to_keys_values(torch.cat([self.norm_features(features), self.norm_latents(latents)], dim=1))
 
 
 class FramesInTime(nn.Module):

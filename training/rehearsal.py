@@ -20,8 +20,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from model.arrangement import AllMedia, Arrangement, LastMedium
 from model.flamingo import Flamingo
+from model.head import CHUNK
 from model.layers import SeenMedia
-from model.loss import CHUNK
 from training.skeleton import StandIn
 
 

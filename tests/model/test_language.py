@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoTokenizer
 
+from model.head import PIECE, HeadWithNewTokens
 from model.language import LanguageModel, load_language_model
-from model.tokens import PIECE, EmbeddingWithNewTokens, HeadWithNewTokens
+from model.tokens import EmbeddingWithNewTokens
 
 WORDS = 16
 

@@ -3,8 +3,10 @@
 import math
 
 import torch
+from torch import nn
 
-from model.loss import chunked_loss, token_loss
+from model.head import HeadWithNewTokens
+from model.loss import token_loss
 
 
 def test_sums_what_the_next_token_cost_where_it_is_trained_on():
@@ -51,13 +53,13 @@ def penalised(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor
 def test_the_z_loss_has_a_gradient_and_no_value():
     torch.manual_seed(1)
     hidden = torch.randn(150, 6, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(7, 6, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(0, 7, [150])  # three chunks on a CPU
-    plain, expected = penalised(hidden @ weight.T, targets)
+    head = HeadWithNewTokens(nn.Linear(6, 7, dtype=torch.float64), [7])
+    targets = torch.randint(0, 8, [150])  # two chunks on a CPU
+    plain, expected = penalised(head(hidden), targets)
 
-    total = chunked_loss(hidden, targets, lambda chunk: chunk @ weight.T, [weight], 0.3)
+    total = head(hidden, targets, z_loss=0.3)
     torch.testing.assert_close(total, plain)
-    found, wanted = (torch.autograd.grad(value, [hidden, weight]) for value in (total, expected))
+    found, wanted = (torch.autograd.grad(value, [hidden, *head.parameters()]) for value in (total, expected))
     torch.testing.assert_close(found, wanted)
 
 

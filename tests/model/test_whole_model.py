@@ -10,8 +10,9 @@ from tiny_backbones import LANGUAGE_MODELS
 from model.arrangement import arrange_all
 from model.batch import IGNORED, FlamingoBatch
 from model.flamingo import Flamingo
+from model.head import CHUNK
 from model.layers import Checkpointing
-from model.loss import CHUNK, token_loss
+from model.loss import token_loss
 
 
 def document(flamingo: Flamingo, *, rows: int = 1) -> FlamingoBatch:
