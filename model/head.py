@@ -48,7 +48,13 @@ class HeadWithNewTokens(nn.Module):
         `summed_loss`'s.
         """
         if targets is not None:
-            return _ChunkedLoss.apply(hidden, targets, self, finish, z_loss, self.new, self.weight, self.bias)  # type: ignore[no-any-return]
+            learns = torch.is_grad_enabled()  # which is never so within a Function's forward
+            return _ChunkedLoss.apply(hidden, targets, self, finish, z_loss, learns, self.new, self.weight, self.bias)  # type: ignore[no-any-return]
+        return self.logits(hidden)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Those of hidden float[..., width], for callers within the forward: under ZeRO-3 one that called the module
+        again would give up the matrices at its end."""
         logits = functional.linear(hidden, self.weight, self.bias)
         if self.added_columns:
             logits = functional.pad(logits, (0, self.added_columns))
@@ -92,6 +98,7 @@ class _ChunkedLoss(torch.autograd.Function):
         head: HeadWithNewTokens,
         finish: Finish | None,
         z_loss: float,
+        learns: bool,
         *matrices: Tensor | None,
     ) -> Any:
         total = at_least_float32(hidden.new_zeros(()))
@@ -100,18 +107,13 @@ class _ChunkedLoss(torch.autograd.Function):
             at_least_float32(torch.zeros_like(matrix)) if matrix is not None and wanted else None
             for matrix, wanted in zip(matrices, ctx.needs_input_grad[-len(matrices) :], strict=True)
         ]
-        in_pieces = hidden.device.type == "cpu" and hidden.dtype == head.weight.dtype == torch.float32
         size = CHUNK.get(hidden.device.type, CHUNK["cuda"])
         for part in (slice(start, start + size) for start in range(0, len(hidden), size)):
-            made = head.logits_in_pieces(hidden[part]) if in_pieces else head(hidden[part])
-            made.requires_grad_(any(ctx.needs_input_grad))
-            with torch.set_grad_enabled(made.requires_grad):
-                logits = made if finish is None else finish(made)
-            gradient = at_least_float32(logits.detach())
-            total += loss_into_gradient(gradient, targets[part], z_loss)
-            if made.requires_grad:
-                (gradient,) = torch.autograd.grad(logits, made, gradient.to(logits.dtype))
-                by_hidden[part] = head.gradients(gradient, hidden[part], by_matrix)
+            added_to = by_matrix if learns else None
+            loss, gradient = _loss_of_chunk(head, hidden[part], targets[part], finish, z_loss, added_to)
+            total += loss
+            if gradient is not None:
+                by_hidden[part] = gradient
         ctx.save_for_backward(by_hidden, *by_matrix)
         ctx.dtypes = [None if matrix is None else matrix.dtype for matrix in matrices]
         return total
@@ -124,4 +126,27 @@ class _ChunkedLoss(torch.autograd.Function):
             None if gradient is None else (gradient * scale).to(dtype)
             for gradient, dtype in zip(by_matrix, ctx.dtypes, strict=True)
         ]
-        return by_hidden * scale, None, None, None, None, *scaled
+        return by_hidden * scale, None, None, None, None, None, *scaled
+
+
+def _loss_of_chunk(
+    head: HeadWithNewTokens,
+    hidden: Tensor,
+    targets: Tensor,
+    finish: Finish | None,
+    z_loss: float,
+    by_matrix: list[Tensor | None] | None,
+) -> tuple[Tensor, Tensor | None]:
+    """The loss of a chunk, float[], and the gradient of hidden float[n, width], where there is a `by_matrix`, to which
+    those of the matrices are added."""
+    in_pieces = hidden.device.type == "cpu" and hidden.dtype == head.weight.dtype == torch.float32
+    made = head.logits_in_pieces(hidden) if in_pieces else head.logits(hidden)
+    made.requires_grad_(by_matrix is not None)
+    with torch.set_grad_enabled(made.requires_grad):
+        logits = made if finish is None else finish(made)
+    gradient = at_least_float32(logits.detach())
+    loss = loss_into_gradient(gradient, targets, z_loss)
+    if by_matrix is None:
+        return loss, None
+    (gradient,) = torch.autograd.grad(logits, made, gradient.to(logits.dtype))
+    return loss, head.gradients(gradient, hidden, by_matrix)
