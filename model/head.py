@@ -68,6 +68,7 @@ class HeadWithNewTokens(nn.Module):
             torch.mm(hidden, rows.T, out=logits[:, start : start + len(rows)])
         if self.bias is not None:
             logits[:, : len(self.bias)] += self.bias
+        logits[:, len(self.weight) :] = 0
         return logits.index_copy_(-1, self.new_ids, functional.linear(hidden, self.new))
 
     def gradients(self, by_logits: Tensor, hidden: Tensor, by_matrix: list[Tensor | None]) -> Tensor:

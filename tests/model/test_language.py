@@ -54,6 +54,28 @@ def test_a_loss_by_pieces_of_the_vocabulary_is_the_loss(bias: bool):
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
+def test_a_loss_that_nothing_learns_from_is_the_same():
+    head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51])
+    hidden, targets = torch.randn(9, 8), torch.randint(0, 52, [9])
+    expected = head(hidden, targets)
+    with torch.no_grad():
+        found = head(hidden, targets)
+    assert torch.equal(found, expected)
+    assert (expected.requires_grad, found.requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_loss_in_another_precision_is_the_loss(dtype: torch.dtype):
+    head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51]).to(dtype)
+    hidden, targets = torch.randn(9, 8, dtype=dtype, requires_grad=True), torch.randint(0, 52, [9])
+    wide = nn.functional.cross_entropy(head(hidden).double(), targets, reduction="sum")
+    found = head(hidden, targets)
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-9
+    torch.testing.assert_close(found.double(), wide, rtol=tolerance, atol=tolerance)
+    for one, other in zip(*(torch.autograd.grad(loss, [hidden, head.new]) for loss in (found, wide)), strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
 def test_only_the_tokens_in_a_batch_move_the_new_table():
     table = EmbeddingWithNewTokens(nn.Embedding(5, 3).requires_grad_(False), [5, 6])
     table(torch.tensor([[1, 6, 6]])).sum().backward()
