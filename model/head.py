@@ -140,7 +140,8 @@ def _loss_of_chunk(
 ) -> tuple[Tensor, Tensor | None]:
     """The loss of a chunk, float[], and the gradient of hidden float[n, width], where there is a `by_matrix`, to which
     those of the matrices are added."""
-    in_pieces = hidden.device.type == "cpu" and hidden.dtype == head.weight.dtype == torch.float32
+    in_fp32 = hidden.dtype == head.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    in_pieces = hidden.device.type == "cpu" and in_fp32
     made = head.logits_in_pieces(hidden) if in_pieces else head.logits(hidden)
     made.requires_grad_(by_matrix is not None)
     with torch.set_grad_enabled(made.requires_grad):

@@ -76,6 +76,17 @@ def test_a_loss_in_another_precision_is_the_loss(dtype: torch.dtype):
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
 
 
+def test_a_loss_under_autocast_follows_the_one_in_fp32():
+    head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51])
+    hidden, targets = torch.randn(9, 8, requires_grad=True), torch.randint(0, 52, [9])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = head(hidden, targets)
+    expected = head(hidden, targets)
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
+    for one, other in zip(*(torch.autograd.grad(loss, [hidden, head.new]) for loss in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2)
+
+
 def test_only_the_tokens_in_a_batch_move_the_new_table():
     table = EmbeddingWithNewTokens(nn.Embedding(5, 3).requires_grad_(False), [5, 6])
     table(torch.tensor([[1, 6, 6]])).sum().backward()
