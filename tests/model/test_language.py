@@ -54,6 +54,17 @@ def test_a_loss_by_pieces_of_the_vocabulary_is_the_loss(bias: bool):
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_calls_the_head_once(dtype: torch.dtype):
+    """Under ZeRO-3 a call within it would give up the matrices, and ranks with other numbers of chunks would gather them
+    another number of times, and wait for each other."""
+    head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51]).to(dtype)
+    calls: list[nn.Module] = []
+    head.register_forward_hook(lambda module, *_: calls.append(module))
+    head(torch.randn(300, 8, dtype=dtype, requires_grad=True), torch.randint(0, 52, [300])).backward()
+    assert calls == [head]
+
+
 def test_a_loss_that_nothing_learns_from_is_the_same():
     head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51])
     hidden, targets = torch.randn(9, 8), torch.randint(0, 52, [9])
