@@ -56,8 +56,8 @@ def test_a_loss_by_pieces_of_the_vocabulary_is_the_loss(bias: bool):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_loss_calls_the_head_once(dtype: torch.dtype):
-    """Under ZeRO-3 a call within it would give up the matrices, and ranks with other numbers of chunks would gather them
-    another number of times, and wait for each other."""
+    """Under ZeRO-3 a call within it would give up the matrices, and ranks with other numbers of chunks, which
+    gather them another number of times, would wait for each other."""
     head = HeadWithNewTokens(nn.Linear(8, 50), [50, 51]).to(dtype)
     calls: list[nn.Module] = []
     head.register_forward_hook(lambda module, *_: calls.append(module))
