@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.report import machine
 from jobs.command import InputError, run_command
 
 Figures = Mapping[str, float]
@@ -52,7 +53,7 @@ def run(config: ModelBenchmarkConfig) -> None:
         shown = ", ".join(f"{value:.2f} {figure}" for figure, value in figures.items() if figure != "trained")
         print(f"{name:20} {shown}")
     generation = {how: measured("generation", how, 0)["tokens_per_second"] for how in ("cached", "uncached")}
-    print(json.dumps(targets(sides) | {"tokens_per_second_8_shots": generation, "sides": sides}))
+    print(json.dumps(report(sides, generation)))
 
 
 def measured(side: str, precision: str, steps: int) -> Figures:
@@ -68,6 +69,12 @@ def measured(side: str, precision: str, steps: int) -> Figures:
 def medians(rounds: Sequence[Figures]) -> dict[str, float]:
     """Each figure over the rounds."""
     return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
+
+
+def report(sides: Mapping[str, Figures], generation: Figures) -> dict[str, object]:
+    """The line that a program reads."""
+    more = {"tokens_per_second_8_shots": generation, "sides": sides}
+    return {"benchmark": "model", "targets": targets(sides), **more, "machine": machine()}
 
 
 def targets(sides: Mapping[str, Figures]) -> dict[str, dict[str, object]]:

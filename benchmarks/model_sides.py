@@ -27,10 +27,14 @@ from model.flamingo import Flamingo
 from model.language import LanguageModel
 from model.presets import OPEN_FLAMINGO
 from model.vision import VisionEncoder
+from training.heap import trim_heap
+from training.optimizer import make_moments
 
 ROWS, TOKENS, IMAGES, SIZE = 2, 256, 5, 224
 WORDS = 50265
 LEARNING_RATE = 1e-4
+TRIMMED_EVERY = 64_000_000
+"""Bytes of gradients between which freed memory goes back to the system, as `trim_heap: 64` has it in training."""
 EVEN = (0.5, 0.5, 0.5)
 Step = Callable[[], float]
 
@@ -76,14 +80,19 @@ def our_batch(flamingo: Flamingo) -> FlamingoBatch:
 def our_step(precision: str, *, masked: bool) -> tuple[Step, int]:
     """A training step of this model, and its trained parameters outside the tables of new tokens.
 
-    In bf16 frozen weights are bf16 and trained ones fp32. `masked` attends to all images of a row by a mask.
+    In bf16 frozen weights are bf16 and trained ones fp32; in fp32, whose memory is compared, the heap is trimmed.
+    `masked` attends to all images of a row by a mask.
     """
     flamingo = our_model().train()
+    flamingo.checkpoint_activations("feed_forwards")
     if masked:
         setattr(flamingo, "arrange", lambda batch: arrange_all(batch.media_index, None, last_alone=True))  # noqa: B010
     if precision == "bf16":
         flamingo.freeze_in(torch.bfloat16)
+    else:
+        trim_heap(flamingo.trained_parameters(), every=TRIMMED_EVERY)
     optimizer = torch.optim.AdamW(flamingo.trained_parameters(), lr=LEARNING_RATE, fused=True)
+    make_moments(optimizer, flamingo.trained_parameters())  # as training does
     batch = our_batch(flamingo)
     count = int((batch.targets != -100).sum())
 
@@ -128,6 +137,7 @@ def open_flamingo_step(precision: str) -> tuple[Step, int]:
     for part in (model.perceiver, lm.gated_cross_attn_layers, lm.get_input_embeddings()):
         part.requires_grad_(True)
     model.train()
+    model.tokenizer = tokenizer()  # which its trainer holds for its documents, and takes 20 MB
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE)
     ids = texts(WORDS + 1)
     labels = torch.where(ids == WORDS + 1, -100, ids)

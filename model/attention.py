@@ -53,10 +53,18 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.expand = nn.Linear(width, FEED_FORWARD_FACTOR * width, bias=False)
         self.contract = nn.Linear(FEED_FORWARD_FACTOR * width, width, bias=False)
+        self.checkpoints = False
+        """Whether the backward expands anew, so that nothing of four times the width is kept for it."""
 
     def forward(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., width]."""
+        if self.checkpoints:
+            return inputs_anew(self.run, hidden)
         return inputs_anew(self.finish, inputs_anew(self.begin, hidden))
+
+    def run(self, hidden: Tensor) -> Tensor:
+        """float[..., width] to float[..., width], whatever is kept of it."""
+        return self.finish(self.begin(hidden))
 
     def begin(self, hidden: Tensor) -> Tensor:
         """float[..., width] to float[..., 4 * width]."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.adapters import Adapters, fingerprint, read_adapters, write_adapters
 from model.arrangement import Arrangement, arrange, arrange_all
+from model.attention import FeedForward
 from model.batch import FlamingoBatch
 from model.config import FlamingoConfig
 from model.cross_attention import BlockShape, GatedCrossAttention
@@ -148,7 +149,10 @@ class Flamingo(nn.Module):
         """Let the backward compute layers anew, so that of them only what went in is kept."""
         for layer in self.language.layers():
             layer.checkpointing = what
-        self.resampler.checkpoints = what != "none"
+        self.resampler.checkpoints = what in ("adapters", "all")
+        for module in self.modules():
+            if isinstance(module, FeedForward):
+                module.checkpoints = what == "feed_forwards"
 
     @torch.no_grad()
     def read(self, batch: FlamingoBatch, past: Reading | None = None) -> Reading:

@@ -27,9 +27,9 @@ class SeenMedia:
     """float[media, latents, 2 * inner] of each block, where they were made before, as in generation."""
 
 
-Checkpointing = Literal["none", "adapters", "all"]
-"""Of what the backward keeps only the input, and computes the rest anew: nothing, resampler and gated blocks, or
-these and the frozen layers."""
+Checkpointing = Literal["none", "feed_forwards", "adapters", "all"]
+"""Of what the backward keeps only the input, and computes the rest anew: nothing, the feed-forwards of resampler and
+gated blocks, these whole, or the frozen layers too."""
 
 HANDED: ContextVar[SeenMedia | None] = ContextVar("HANDED", default=None)
 """The media of the pass under way, for language models that hand no keyword arguments down to their layers (MPT)."""

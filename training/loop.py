@@ -30,6 +30,7 @@ from training.data.sample_log import SampleLog
 from training.data.vocabulary import vocabulary_of
 from training.engine import AnyFlamingo, shard
 from training.health import Health
+from training.heap import trim_heap
 from training.log import RunLog, trim_log
 from training.manifest import delete_unfinished, fetched_adapters, where_it_stands
 from training.measures import measured_update
@@ -157,6 +158,8 @@ def load_model(config: TrainingConfig, checkpoint: Location | None) -> Flamingo:
     except ValueError as error:
         raise InputError(str(error)) from error
     model.checkpoint_activations(config.checkpoint_activations)
+    if config.trim_heap:
+        trim_heap(model.trained_parameters(), every=config.trim_heap * 1_000_000)
     model.language.z_loss = config.z_loss
     return model
 

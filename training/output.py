@@ -28,7 +28,7 @@ FREE_TO_CHANGE = (
     *("decoders", "prefetch", "skip_bad_shards", "log_samples", "zero_stage", "offload", "micro_batch"),
     *("least_workers", "uneven", "checkpoints", "checkpoint_while_training"),
     *("keep_checkpoints", "checkpoint_failure", "failures", "max_skipped", "stuck_seconds", "checkpoint_activations"),
-    *("measures", "loggers", "hardware", "dry_run"),
+    *("trim_heap", "measures", "loggers", "hardware", "dry_run"),
 )
 """Settings that a run may be continued with other values of: no update depends on them, nor on `updates` unless the
 learning rate falls towards the last."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.model import SIDES, ModelBenchmarkConfig, medians, run, targets
+from benchmarks.model import SIDES, ModelBenchmarkConfig, medians, report, run, targets
+from benchmarks.report import machine
 from jobs.command import InputError
 
 
@@ -19,6 +20,13 @@ def test_ratios_are_to_openflamingo_in_the_same_precision():
         "step_ratio_bf16": {"value": 0.25, "must": "<= 0.7"},
         "memory_ratio_fp32": {"value": 0.75, "must": "<= 0.7"},
     }
+
+
+def test_a_program_reads_targets_and_machine_by_their_names():
+    found = report(sides(), {"cached": 10.0, "uncached": 1.0})
+    assert found["benchmark"] == "model"
+    assert found["targets"] == targets(sides())
+    assert found["machine"] == machine()
 
 
 def test_sides_that_train_other_numbers_of_parameters_are_not_compared():

@@ -49,9 +49,13 @@ def test_elsewhere_torchs_kernel_is_asked(dtype: torch.dtype, gradient: bool, mo
 
 
 @pytest.mark.parametrize("activation", ["gelu", "squared_relu"])
-def test_a_feed_forward_keeps_what_it_expands_once(activation: attention.Activation):
+@pytest.mark.parametrize(("checkpoints", "times"), [(False, 1), (True, 0)])
+def test_a_feed_forward_keeps_what_it_expands_once_or_not_at_all(
+    activation: attention.Activation, checkpoints: bool, times: int
+):
     """Beside it, of text width: the input, what the norm gives, and its statistics; no activation."""
     layer, hidden = FeedForward(WIDTH, activation).double(), drawn(4, WIDTH).requires_grad_()
+    layer.checkpoints = checkpoints
     kept = dict[int, int]()
 
     def note(saved: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ def test_a_feed_forward_keeps_what_it_expands_once(activation: attention.Activat
         found = layer(hidden)
     of_weights = {weight.untyped_storage().data_ptr() for weight in layer.parameters()}
     numbers = sum(size for place, size in kept.items() if place not in of_weights) // 8
-    assert numbers <= 4 * (4 * WIDTH) + 2 * (4 * WIDTH) + 2 * 4
+    assert numbers <= times * 4 * (4 * WIDTH) + 2 * (4 * WIDTH) + 2 * 4
 
     with torch.no_grad():
         whole = layer(hidden)

@@ -20,6 +20,7 @@ SPREAD = {
     "stage 2, two by two": {"zero_stage": 2, "micro_batch": 2},
     "stage 3, offloaded": {"offload": OffloadConfig(optimizer="cpu"), "checkpoint_while_training": False},
     "stage 3, all offloaded": {"offload": OffloadConfig(optimizer="cpu", parameters="cpu")},
+    "stage 3, feed-forwards anew": {"checkpoint_activations": "feed_forwards", "trim_heap": 1},
     "stage 3, adapters anew": {"checkpoint_activations": "adapters"},
     "stage 3, all anew": {"checkpoint_activations": "all"},
 }

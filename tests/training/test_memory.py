@@ -21,6 +21,7 @@ SPREADS = {
     "stage 2": {"zero_stage": 2},
     "stage 0": {"zero_stage": 0},
     "stage 3, bf16": {"precision": "bf16"},
+    "stage 3, feed-forwards anew": {"checkpoint_activations": "feed_forwards"},
     "stage 3, all anew, cut": {"checkpoint_activations": "all", "micro_batch": 2},
 }
 

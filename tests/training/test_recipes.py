@@ -53,6 +53,8 @@ def test_a_flag_changes_one_dataset_of_a_recipe(tmp_path: Path):
         ({"learning_rate": float("inf")}, "learning_rate is inf; it must be a finite number"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1; it must be at least 0"),
         ({"clip": 0.0}, "clip is 0.0; it must be greater than 0"),
+        ({"trim_heap": -1}, "trim_heap is -1; it must be at least 0"),
+        ({"trim_heap": 64, "gpu": True}, "trim_heap is 64, and gpu true: it is the memory of CPUs; set it to 0"),
         ({"limit": 0}, "limit is 0; it must be at least 1"),
         ({"decoders": -1}, "decoders is -1; it must be at least 0"),
         ({"prefetch": 0}, "prefetch is 0; it must be at least 1"),
