@@ -123,7 +123,7 @@ def fit_images(pages: Sequence[Prepared], said: Sequence[Floats], config: Salien
     targets = np.concatenate([page.pictures[media_of(page)] for page, _ in rows])
     weights = np.concatenate([image_weights(page) for page, _ in rows])
     return fit(
-        features, np.maximum(targets, 0), weights, replace(config, members=3, widths=(48,), epochs=20, dropout=0.5)
+        features, np.maximum(targets, 0), weights, replace(config, members=3, widths=(64, 16), epochs=30, dropout=0.5)
     )
 
 

@@ -6,6 +6,8 @@ from pages whose content people marked.
 
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +24,7 @@ from pipeline.extraction.segments import Segments
 from pipeline.extraction.tags import attributes_of
 
 WEIGHTS = Path(__file__).with_suffix(".json")
-IMAGE_THRESHOLD = 0.5
+IMAGE_THRESHOLD = 0.45
 """Chance from which an image counts as content; between recall and precision, by cross-validation."""
 NOTHING = np.zeros(0, np.float32)
 MOST_LOGIT = 80.0
@@ -34,7 +36,18 @@ DECORATION = (
     "gravatar", "profile", "payment", "button", "banner", ".svg", "/ad", "ads/",
 )  # fmt: skip
 """Words in the attributes of images that decorate."""
-
+PICTURE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif)(?:$|[?#])", re.IGNORECASE)
+"""The end of an address of a picture."""
+SIDE = re.compile(r"x(?<=\dx)(\d{2,4})(?!\d)")
+"""The second side of a size such as 300x200 in an address."""
+ASKED = re.compile(r"[?&/,_](?:w|width|resize|h|height)[=_:]?(\d{2,4})(?!\d)")
+"""A side that an address asks its server for."""
+OFFERED = re.compile(r" (\d{2,5})w")
+"""A width in a srcset."""
+MOST_READ = 4_000
+"""Characters of a tag's attributes in which sizes are looked for; addresses may be pictures themselves."""
+SMALL = 150
+"""Pixels below which a side is one of a thumbnail or an icon."""
 
 Models = Mapping[str, Sequence["Network"]]
 """Networks by what they judge: text, image."""
@@ -154,16 +167,40 @@ def image_features(
         np.log1p(images[inside]) / 3,
         sums[None, 0, media] / total,
     ]
-    declared = np.array([_declared(attributes_of(segments, segments.media[number])) for number in media], np.float32)
+    declared = np.array(_declared(segments, media), np.float32)
     place = features[media, :PLACE_COLUMNS]
     return np.concatenate([place, np.concatenate(columns).T, declared], axis=1)
 
 
-def _declared(attributes: dict[str, str]) -> tuple[float, ...]:
-    """What the attributes of a medium say, as eight numbers."""
+def _declared(segments: Segments, media: NDArray[np.int64]) -> list[tuple[float, ...]]:
+    """What the tags of media say, and the links around them, as 25 numbers of each."""
+    tags = [attributes_of(segments, segments.media[number]) for number in media]
+    links = [segments.links[number] for number in media]
+    targets = [attributes_of(segments, link).get("href", "") if link else "" for link in links]
+    to_picture = [PICTURE.search(target) is not None for target in targets]
+    alike, linked = Counter(tag.get("class", "") for tag in tags), Counter(targets)
+    crowd = math.log1p(len(media)) / 5
+    return [
+        (
+            *_of_tag(tag),
+            math.log1p(alike[tag.get("class", "")]) / 4,
+            float(larger),
+            float(target[:1] not in ("", "#") and not larger),
+            float(target != "" and linked[target] > 1),
+            crowd,
+        )
+        for tag, target, larger in zip(tags, targets, to_picture, strict=True)
+    ]
+
+
+def _of_tag(attributes: dict[str, str]) -> tuple[float, ...]:
+    """What the attributes of a medium say, as 20 numbers."""
     width, height = pixels(attributes.get("width", "")), pixels(attributes.get("height", ""))
     alt = len(attributes.get("alt", ""))
     lower = " ".join(attributes.values()).lower()
+    said = lower[:MOST_READ]
+    sides, asked, offered = SIDE.findall(said), ASKED.findall(said), OFFERED.findall(said)
+    side, most_asked = min(map(int, sides), default=0), max(map(int, asked), default=0)
     return (
         float(width > 0),
         float(0 < width < 65),
@@ -173,4 +210,16 @@ def _declared(attributes: dict[str, str]) -> tuple[float, ...]:
         float(alt > 0),
         math.log1p(alt) / 4,
         float(any(map(lower.__contains__, DECORATION))),
+        float(".svg" in lower),
+        float(".gif" in lower),
+        float(".png" in lower),
+        min(side, 1500) / 500,
+        float(0 < side < SMALL),
+        min(most_asked, 1500) / 1000,
+        float(0 < most_asked < SMALL),
+        min(max(map(int, offered), default=0), 2000) / 1000,
+        len(attributes) / 10,
+        float(not alt and "alt" in attributes),
+        float(attributes.get("loading") == "lazy"),
+        float(bool(sides or asked or offered)),
     )

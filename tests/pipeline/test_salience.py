@@ -107,6 +107,26 @@ def test_the_weights_fit_the_features():
         assert all(network.layers[-1][0].shape[1] == 1 for network in ensemble)
 
 
+def test_of_a_picture_is_told_what_its_tag_its_address_and_its_link_say():
+    segments, containers = read(
+        "<body><a href=big.JPG?v=1><img class=s src=a-300x90.gif?w=120 width=640 height=32 alt='Cat' loading=lazy></a>"
+        "<a href=/next><img class=s src=b.svg srcset='b.png 320w,c.png 1280w' alt=''></a>"
+        "<a href=/next><img src=3x.webp></a><a href='#top'><img src=xx200.png></a></body>"
+    )
+    media = np.flatnonzero(np.asarray(segments.media))
+    features, _ = text_features(segments, containers, "", "http://x.org/")
+    nothing = np.zeros(len(segments), np.float32)
+    told = image_features(segments, containers, features, nothing, nothing, media)[:, -25:]
+    alike, crowd = math.log1p(2) / 4, math.log1p(4) / 5  # two of a class, and two of none
+    expected = [
+        [1, 0, 1.28, 1, 0.064, 1, math.log1p(3) / 4, 0, 0, 1, 0, 0.18, 1, 0.12, 1, 0, 0.6, 0, 1, 1, alike, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 1, 0, 0, 0, 0, 1.28, 0.4, 1, 0, 1, alike, 0, 1, 1],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.1, 0, 0, 0, alike, 0, 1, 1],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0.1, 0, 0, 0, alike, 0, 0, 0],
+    ]
+    np.testing.assert_allclose(told, [[*row, crowd] for row in expected], rtol=1e-6)
+
+
 def test_the_weights_are_numbers_to_read():
     assert set(json.loads(WEIGHTS.read_text())) == set(networks()) == {"text", "image"}
     values = [values for ensemble in networks().values() for network in ensemble for values in network.layers]
