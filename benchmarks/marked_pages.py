@@ -27,7 +27,6 @@ from pipeline.extraction.encodings import decode
 from pipeline.extraction.features import Floats, text_features
 from pipeline.extraction.head import read_head
 from pipeline.extraction.markup import parse
-from pipeline.extraction.salience import word_counts
 from pipeline.extraction.segments import Segments, cut
 from pipeline.extraction.tags import attributes_of, sources_of
 from pipeline.extraction.vocabulary import CONTAINER_TAG, MEDIA
@@ -168,10 +167,10 @@ def _agreement(page: Marked, label: Mapping[str, str]) -> float:
 
 def prepare(page: Marked) -> Prepared | None:
     """Features and targets of `page`; None if nothing is on it."""
-    text = decode(page.html, None).text
-    tree = parse(text)
+    html = decode(page.html, None).utf_8
+    tree = parse(html)
     head = read_head(tree, page.url)
-    segments, _ = cut(text, tree)
+    segments, _ = cut(html, tree)
     if not len(segments):
         return None
     containers = containers_of(segments)
@@ -191,7 +190,7 @@ def prepare(page: Marked) -> Prepared | None:
         segments=segments,
         containers=containers,
         features=np.hstack([features, np.broadcast_to(shared, (len(segments), len(shared)))]),
-        words=word_counts(segments),
+        words=np.asarray(segments.words, np.float32),
         found=(hits / np.maximum(counts, 1)).astype(np.float32),
         captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
         titles=np.asarray([containers.marks_around[own] & CONTAINER_TAG["h1"] > 0 for own in segments.containers]),

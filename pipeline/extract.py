@@ -37,9 +37,9 @@ def extract(
     `models` judge what is content instead of those that come with the project.
     """
     decoded = decode(html, content_type)
-    tree = parse(decoded.text, decoded.utf_8)
+    tree = parse(decoded.utf_8)
     head = read_head(tree, url)
-    segments, taken_out = cut(decoded.text, tree, backgrounds=backgrounds)
+    segments, taken_out = cut(decoded.utf_8, tree, backgrounds=backgrounds)
     containers = containers_of(segments)
     keep = content_of(segments, containers, head.description, url, models).tolist() if len(segments) else []
     blocks, left_out = blocks_of(segments, containers, keep, head.base, head.licences)

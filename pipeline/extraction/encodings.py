@@ -12,6 +12,8 @@ __all__ = ["MOST_BYTES", "Decoded", "Reason", "decode"]
 
 MOST_BYTES = 10_000_000
 """A longer page is cut here."""
+PIECE = 16_384
+"""Bytes that are looked at at once for what is no UTF-8."""
 BEGINNING, HEAD_BYTES = 2_048, 65_536
 """How far into the page a declaration is looked for."""
 MARKS = {
@@ -49,13 +51,16 @@ Reason = Literal["bom", "content-type", "meta", "utf-8", "detected", "fallback"]
 class Decoded:
     """The text of a page, and how it was read."""
 
-    text: str
+    utf_8: bytes
+    """The page in UTF-8; most are written in it."""
     encoding: str
     """Its name in the WHATWG standard, in lower case, or "utf-32le" or "utf-32be", which browsers do not know."""
-    utf_8: bytes = b""
-    """The page's own bytes if they are its text in UTF-8, otherwise nothing."""
     reason: Reason
     """What decided: the byte order mark, one of the declarations, that UTF-8 fits, detection, or nothing at all."""
+
+    @property
+    def text(self) -> str:
+        return self.utf_8.decode("utf-8")
 
 
 def decode(html: bytes, content_type: str | None) -> Decoded:
@@ -67,16 +72,26 @@ def decode(html: bytes, content_type: str | None) -> Decoded:
     html = html[:MOST_BYTES]
     for mark, encoding in MARKS.items():
         if html.startswith(mark):
-            return Decoded(text=html[len(mark) :].decode(encoding, "replace"), encoding=encoding, reason="bom")
+            return Decoded(utf_8=_in_utf_8(html[len(mark) :], encoding), encoding=encoding, reason="bom")
     if wide := _wide(html[:4096]):
-        return Decoded(text=html.decode(wide, "replace"), encoding=wide, reason="detected")
-    try:
-        text = html.decode("utf-8")
-    except UnicodeDecodeError:
+        return Decoded(utf_8=_in_utf_8(html, wide), encoding=wide, reason="detected")
+    if html.isascii():
+        return _seven_bits(html, content_type)
+    if not _is_utf_8(html):
         return _damaged_or_legacy(html, content_type)
-    if text.isascii():
-        return _seven_bits(html, text, content_type)
-    return Decoded(text=text, encoding="utf-8", reason=_reason_for_utf_8(html, content_type), utf_8=html)
+    return Decoded(utf_8=html, encoding="utf-8", reason=_reason_for_utf_8(html, content_type))
+
+
+def _is_utf_8(html: bytes) -> bool:
+    """By pieces that stay in a processor's cache: half the time of decoding the page whole."""
+    view, place = memoryview(html), 0
+    try:
+        while place < len(html):
+            end = place + PIECE
+            place += codecs.utf_8_decode(view[place:end], "strict", end >= len(html))[1]
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _wide(head: bytes) -> str | None:
@@ -93,24 +108,24 @@ def _wide(head: bytes) -> str | None:
     return patterns.get(zeros)
 
 
-def _seven_bits(html: bytes, text: str, content_type: str | None) -> Decoded:
+def _seven_bits(html: bytes, content_type: str | None) -> Decoded:
     """A page of ASCII is the same text in every charset but that of Japanese mail, which changes sets by escapes."""
     undeclared: tuple[str, Reason] = ("utf-8", "utf-8")
     encoding, reason = next(_declared(html, content_type), undeclared)
     if b"\x1b$" not in html:
-        return Decoded(text=text, encoding=encoding, reason=reason, utf_8=html)
+        return Decoded(utf_8=html, encoding=encoding, reason=reason)
     if encoding != "iso-2022-jp":
         encoding, reason = "iso-2022-jp", "detected"
-    return Decoded(text=_read(html, encoding), encoding=encoding, reason=reason)
+    return Decoded(utf_8=_read(html, encoding), encoding=encoding, reason=reason)
 
 
 def _damaged_or_legacy(html: bytes, content_type: str | None) -> Decoded:
     sample = sample_of(html)
     if _nearly_utf_8(sample):
-        text, reason = html.decode("utf-8", "replace"), _reason_for_utf_8(html, content_type)
-        return Decoded(text=text, encoding="utf-8", reason=reason)
+        reason = _reason_for_utf_8(html, content_type)
+        return Decoded(utf_8=_in_utf_8(html, "utf-8"), encoding="utf-8", reason=reason)
     encoding, reason = _legacy(sample, _declared(html, content_type))
-    return Decoded(text=_read(html, encoding), encoding=encoding, reason=reason)
+    return Decoded(utf_8=_read(html, encoding), encoding=encoding, reason=reason)
 
 
 def _legacy(sample: bytes, declared: Iterator[tuple[str, Reason]]) -> tuple[str, Reason]:
@@ -165,8 +180,12 @@ def _reason_for_utf_8(html: bytes, content_type: str | None) -> Reason:
     return "utf-8"
 
 
-def _read(html: bytes, charset: str) -> str:
-    return html.decode(CODECS[charset][0], C1 if charset.startswith("windows-") else "replace")
+def _read(html: bytes, charset: str) -> bytes:
+    return _in_utf_8(html, CODECS[charset][0], C1 if charset.startswith("windows-") else "replace")
+
+
+def _in_utf_8(html: bytes, codec: str, errors: str = "replace") -> bytes:
+    return html.decode(codec, errors).encode("utf-8", "replace")
 
 
 def _c1(error: UnicodeError) -> tuple[str, int]:

@@ -88,7 +88,7 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
     first, last = [text[:1] for text in texts], [text[-1:] for text in texts]
     said: tuple[Iterable[float], ...] = (
         map(len, texts),
-        map(str.count, texts, repeat(" ")),
+        segments.words,
         segments.linked,
         map(str.count, texts, repeat(",")),
         map(str.count, texts, repeat(". ")),
@@ -100,10 +100,11 @@ def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Flo
         map(occurrences.__getitem__, texts),
         segments.media,
     )
-    chars, spaces, linked, commas, ends, sentence, digit, digits, upper, lower, times, media = (
+    chars, words, linked, commas, ends, sentence, digit, digits, upper, lower, times, media = (
         np.fromiter(column, np.float32, count) for column in said
     )
-    words = np.where(chars > 0, spaces + 1, 0)
+    # Chinese and Japanese sentences have no spaces within.
+    words = np.maximum(words, ends + 1) * (chars > 0)
     own = np.empty((count, 14), np.float32)
     own[:, 0] = np.log1p(chars) / 5
     own[:, 1] = np.log1p(words) / 4

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,9 @@ OFFERED = re.compile(r" (\d{2,5})w")
 MOST_READ = 4_000
 """Characters of a tag's attributes in which sizes are looked for; addresses may be pictures themselves."""
 SMALL = 150
-"""Pixels below which a side is one of a thumbnail or an icon."""
+"""Pixels below which a side that an address names is one of a thumbnail."""
+ICON = 65
+"""Pixels below which a declared side is one of an icon."""
 
 Models = Mapping[str, Sequence["Network"]]
 """Networks by what they judge: text, image."""
@@ -96,7 +97,7 @@ def content_of(
     """bool[segment]: the text and the media that belong to the content, by `models` or those of salience.json."""
     models = models or networks()
     features, shared = text_features(segments, containers, description, url)
-    likely, words = chances(models["text"], features, shared), word_counts(segments)
+    likely, words = chances(models["text"], features, shared), np.array(segments.words, np.float32)
     keep = best_choice(likely, words)
     media = np.flatnonzero(np.asarray(segments.media))
     if len(media):
@@ -105,12 +106,6 @@ def content_of(
             > IMAGE_THRESHOLD
         )
     return keep
-
-
-def word_counts(segments: Segments) -> Floats:
-    """float32[segment]: words of text."""
-    spaces = np.fromiter(map(str.count, segments.texts, repeat(" ")), np.float32, len(segments))
-    return spaces + np.fromiter(map(bool, segments.texts), np.float32, len(segments))
 
 
 def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
@@ -167,59 +162,75 @@ def image_features(
         np.log1p(images[inside]) / 3,
         sums[None, 0, media] / total,
     ]
-    declared = np.array(_declared(segments, media), np.float32)
     place = features[media, :PLACE_COLUMNS]
-    return np.concatenate([place, np.concatenate(columns).T, declared], axis=1)
+    return np.concatenate([place, np.concatenate(columns).T, _declared(segments, media)], axis=1)
 
 
-def _declared(segments: Segments, media: NDArray[np.int64]) -> list[tuple[float, ...]]:
-    """What the tags of media say, and the links around them, as 25 numbers of each."""
+def _declared(segments: Segments, media: NDArray[np.int64]) -> Floats:
+    """float32[medium, 25]: what the tags of media say, and the links around them."""
     tags = [attributes_of(segments, segments.media[number]) for number in media]
     links = [segments.links[number] for number in media]
     targets = [attributes_of(segments, link).get("href", "") if link else "" for link in links]
-    to_picture = [PICTURE.search(target) is not None for target in targets]
-    alike, linked = Counter(tag.get("class", "") for tag in tags), Counter(targets)
-    crowd = math.log1p(len(media)) / 5
-    return [
+    classes, said = [tag.get("class", "") for tag in tags], [" ".join(tag.values()).lower() for tag in tags]
+    alike, linked, page = Counter(classes), Counter(targets), "\n".join(said)
+    # Few of the words stand on any one page.
+    decoration = [word for word in DECORATION if word in page]
+    told = [
         (
-            *_of_tag(tag),
-            math.log1p(alike[tag.get("class", "")]) / 4,
-            float(larger),
-            float(target[:1] not in ("", "#") and not larger),
-            float(target != "" and linked[target] > 1),
-            crowd,
+            *_of_tag(tag, lower[:MOST_READ]),
+            any(map(lower.__contains__, decoration)),
+            ".svg" in lower,
+            ".gif" in lower,
+            ".png" in lower,
+            alike[own],
+            bool(target) and PICTURE.search(target) is not None,
+            target[:1] not in ("", "#"),
+            linked[target] if target else 0,
         )
-        for tag, target, larger in zip(tags, targets, to_picture, strict=True)
+        for tag, lower, own, target in zip(tags, said, classes, targets, strict=True)
     ]
+    width, height, alt, is_empty, side, asked, offered, count, is_lazy, *kinds, alike, larger, leads, linked = np.array(
+        told, np.float32
+    ).T
+    columns = [
+        width > 0,
+        (width > 0) & (width < ICON),
+        np.minimum(width, 1000) / 500,
+        (height > 0) & (height < ICON),
+        np.minimum(height, 1000) / 500,
+        alt > 0,
+        np.log1p(alt) / 4,
+        *kinds,
+        np.minimum(side, 1500) / 500,
+        (side > 0) & (side < SMALL),
+        np.minimum(asked, 1500) / 1000,
+        (asked > 0) & (asked < SMALL),
+        np.minimum(offered, 2000) / 1000,
+        count / 10,
+        is_empty,
+        is_lazy,
+        side + asked + offered > 0,
+        np.log1p(alike) / 4,
+        larger,
+        leads > larger,
+        linked > 1,
+        np.full(len(media), math.log1p(len(media)) / 5),
+    ]
+    return np.array(columns, np.float32).T
 
 
-def _of_tag(attributes: dict[str, str]) -> tuple[float, ...]:
-    """What the attributes of a medium say, as 20 numbers."""
-    width, height = pixels(attributes.get("width", "")), pixels(attributes.get("height", ""))
-    alt = len(attributes.get("alt", ""))
-    lower = " ".join(attributes.values()).lower()
-    said = lower[:MOST_READ]
+def _of_tag(attributes: dict[str, str], said: str) -> tuple[float, ...]:
+    """What the attributes of a medium say, nine numbers; `said` is what they hold, in lower case."""
     sides, asked, offered = SIDE.findall(said), ASKED.findall(said), OFFERED.findall(said)
-    side, most_asked = min(map(int, sides), default=0), max(map(int, asked), default=0)
+    alt = len(attributes.get("alt", ""))
     return (
-        float(width > 0),
-        float(0 < width < 65),
-        min(width, 1000) / 500,
-        float(0 < height < 65),
-        min(height, 1000) / 500,
-        float(alt > 0),
-        math.log1p(alt) / 4,
-        float(any(map(lower.__contains__, DECORATION))),
-        float(".svg" in lower),
-        float(".gif" in lower),
-        float(".png" in lower),
-        min(side, 1500) / 500,
-        float(0 < side < SMALL),
-        min(most_asked, 1500) / 1000,
-        float(0 < most_asked < SMALL),
-        min(max(map(int, offered), default=0), 2000) / 1000,
-        len(attributes) / 10,
-        float(not alt and "alt" in attributes),
-        float(attributes.get("loading") == "lazy"),
-        float(bool(sides or asked or offered)),
+        pixels(attributes.get("width", "")),
+        pixels(attributes.get("height", "")),
+        alt,
+        not alt and "alt" in attributes,
+        min(map(int, sides)) if sides else 0,
+        max(map(int, asked)) if asked else 0,
+        max(map(int, offered)) if offered else 0,
+        len(attributes),
+        attributes.get("loading") == "lazy",
     )

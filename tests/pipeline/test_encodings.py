@@ -99,16 +99,16 @@ def page(text: str, meta: str = "") -> str:
 def test_sentence_is_detected_where_nothing_is_declared(encoding):
     codec, sentence = SENTENCES[encoding]
     found = decode(page(sentence).encode(codec), None)
-    assert found == Decoded(text=page(sentence), encoding=encoding, reason="detected")
+    assert found == Decoded(utf_8=page(sentence).encode(), encoding=encoding, reason="detected")
 
 
 @pytest.mark.parametrize("encoding", SENTENCES)
 def test_declarations_are_believed(encoding):
     codec, sentence = SENTENCES[encoding]
     html = page(sentence, f"<meta charset={encoding}>")
-    assert decode(html.encode(codec), None) == Decoded(text=html, encoding=encoding, reason="meta")
+    assert decode(html.encode(codec), None) == Decoded(utf_8=html.encode(), encoding=encoding, reason="meta")
     header = f'text/html; Charset="{encoding.upper()}"'
-    assert decode(html.encode(codec), header) == Decoded(text=html, encoding=encoding, reason="content-type")
+    assert decode(html.encode(codec), header) == Decoded(utf_8=html.encode(), encoding=encoding, reason="content-type")
 
 
 @pytest.mark.parametrize("encoding", SENTENCES)
@@ -116,7 +116,7 @@ def test_right_meta_wins_over_a_content_type_of_utf_8(encoding):
     codec, sentence = SENTENCES[encoding]
     html = page(sentence, f"<meta charset={encoding}>")
     assert decode(html.encode(codec), "text/html; charset=utf-8") == Decoded(
-        text=html, encoding=encoding, reason="meta"
+        utf_8=html.encode(), encoding=encoding, reason="meta"
     )
 
 
@@ -126,7 +126,7 @@ def test_both_declarations_wrong(encoding, wrong):
     codec, sentence = SENTENCES[encoding]
     html = page(sentence, f"<meta charset={wrong}>")
     found = decode(html.encode(codec), f"text/html; charset={wrong}")
-    assert found == Decoded(text=html, encoding=encoding, reason="detected")
+    assert found == Decoded(utf_8=html.encode(), encoding=encoding, reason="detected")
 
 
 @pytest.mark.parametrize("encoding", ["windows-1251", "koi8-r", "shift_jis", "euc-jp", "gb18030", "big5", "euc-kr"])
@@ -204,7 +204,7 @@ def test_damaged_utf_8_stays_utf_8(html, text, content_type):
 )
 def test_where_a_declaration_counts(head, reason):
     html = head + SENTENCES["euc-kr"][1]
-    assert decode(html.encode("cp949"), None) == Decoded(text=html, encoding="euc-kr", reason=reason)
+    assert decode(html.encode("cp949"), None) == Decoded(utf_8=html.encode(), encoding="euc-kr", reason=reason)
 
 
 def test_japanese_mail_has_escapes():

@@ -19,7 +19,6 @@ from pipeline.extraction.salience import (
     content_of,
     image_features,
     networks,
-    word_counts,
 )
 from pipeline.extraction.segments import Segments, cut
 
@@ -98,7 +97,7 @@ def test_the_weights_fit_the_features():
     assert features.dtype == shared.dtype == np.float32
     assert np.isfinite(shared).all()
     media = np.flatnonzero(np.asarray(segments.media))
-    pictures = image_features(segments, containers, features, np.full(count, 0.5), word_counts(segments), media)
+    pictures = image_features(segments, containers, features, np.full(count, 0.5), np.array(segments.words, np.float32), media)
     assert (pictures.shape, pictures.dtype) == ((2, len(models["image"][0].layers[0][0])), np.float32)
     assert np.isfinite(features).all()
     assert np.isfinite(pictures).all()
@@ -134,7 +133,8 @@ def test_the_weights_are_numbers_to_read():
 
 
 def test_words_are_counted():
-    assert word_counts(read("<body><p>one two three</p><img><p>four</p></body>")[0]).tolist() == [3, 0, 1]
+    page = "<p>one two<br>\n three</p><img><p>four</p><pre>\nfive  six\n\nseven\n</pre>"
+    assert read(f"<body>{page}</body>")[0].words == [3, 0, 1, 3]
 
 
 def test_a_page_of_one_segment_keeps_it():
