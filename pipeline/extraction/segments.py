@@ -41,8 +41,8 @@ LINE_BREAK = "\0"
 """Stands for `<br>` while a text is collected; `pipeline.extraction.markup` lets no NUL through."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
-CONTROLS = re.compile("[\x01-\x08\x0e-\x1b\x7f]")
-"""JSON and XML have no place for most of them, and no page means them."""
+DELETE = "\x7f"
+"""The one control character that XML has a place for; no page means it."""
 STYLE = re.compile(r' style="([^"]*)"')
 _WITHIN, _LINK, _LINK_END, _HIDDEN, _SKIP, _MEDIA, _OPEN, _CLOSE, _UNKNOWN, _BREAK = range(10)
 """Kinds of tags. Text goes on over the first four; what hidden elements, media and the like hold is passed by."""
@@ -125,7 +125,7 @@ def cut(page: bytes | str, root: Any, *, backgrounds: bool = False) -> tuple[Seg
 
 
 def _walk(root: Any, backgrounds: bool, everything: bool = False) -> Segments:
-    parts = TAG.split(lxml.etree.tostring(root, encoding="unicode"))
+    parts = TAG.split(lxml.etree.tostring(root, encoding="unicode").replace(DELETE, " "))
     return _Walk(Segments(names=parts[1::3], attributes=parts[2::3])).run(parts[3::3], backgrounds, everything)
 
 
@@ -223,10 +223,7 @@ class _Walk:
         self._words.clear()
         if "&" in raw:
             raw = unescape(raw.replace(NO_CHARACTER, " "))
-        shown = _lines if self._in_code() else _folded
-        text, words = shown(raw)
-        if not text.isprintable() and CONTROLS.search(text):
-            text, words = shown(CONTROLS.sub(" ", raw))
+        text, words = _lines(raw) if self._in_code() else _folded(raw)
         if text:
             self._add(text, min(self._linked, len(text)), words=words)
         self._linked = 0
