@@ -48,7 +48,7 @@ ADDRESS_MARKS = (
 """What tells the kind of a page in its address."""
 MEASURES = 10
 """What is measured of a container; a segment is told of three around it."""
-PLACE_COLUMNS = 14 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 13 + 2 * (10 + len(CLASSES))
+PLACE_COLUMNS = 12 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 13 + 2 * (10 + len(CLASSES))
 """The first columns say what a segment is and what it lies in, up to the second container around it."""
 SENTENCE_ENDS = frozenset('.!?…。！？"”')
 _ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
@@ -80,46 +80,42 @@ def text_features(segments: Segments, containers: Containers, description: str, 
 
 
 def own_columns(segments: Segments, containers: Containers) -> tuple[Floats, Floats, Floats]:
-    """What each segment says of itself, float32[segment, 14], its characters and its commas, float32[segment]."""
-    texts = segments.texts
+    """What each segment says of itself, float32[segment, 12], its characters and its commas, float32[segment]."""
+    texts, words_of = segments.texts, segments.words
     if "。" in "".join(texts):
+        # Without spaces between words, sentences have to do.
         texts = [text.replace("。", ". ").replace("、", ",").replace("，", ",") for text in texts]
+        words_of = [len(text.split(" ")) if text else 0 for text in texts]
     count, occurrences = len(texts), Counter(texts)
     first, last = [text[:1] for text in texts], [text[-1:] for text in texts]
     said: tuple[Iterable[float], ...] = (
         map(len, texts),
-        segments.words,
+        words_of,
         segments.linked,
         map(str.count, texts, repeat(",")),
-        map(str.count, texts, repeat(". ")),
         map(SENTENCE_ENDS.__contains__, last),
         map(str.isdigit, first),
         map(str.isdigit, last),
-        map(str.isupper, [text[:40] for text in texts]),
         map(str.islower, first),
         map(occurrences.__getitem__, texts),
         segments.media,
     )
-    chars, words, linked, commas, ends, sentence, digit, digits, upper, lower, times, media = (
+    chars, words, linked, commas, sentence, digit, digits, lower, times, media = (
         np.fromiter(column, np.float32, count) for column in said
     )
-    # Chinese and Japanese sentences have no spaces within.
-    words = np.maximum(words, ends + 1) * (chars > 0)
-    own = np.empty((count, 14), np.float32)
+    own = np.empty((count, 12), np.float32)
     own[:, 0] = np.log1p(chars) / 5
     own[:, 1] = np.log1p(words) / 4
     own[:, 2] = linked / np.maximum(chars, 1)
     own[:, 3] = 5 * commas / np.maximum(words, 1)
-    own[:, 4] = np.log1p(ends)
-    own[:, 5] = sentence
-    own[:, 6] = digit + digits
-    own[:, 7] = upper
-    own[:, 8] = lower
-    own[:, 9] = times > 1
-    own[:, 10] = _owner(containers, "p")
-    own[:, 11] = chars > 80
-    own[:, 12] = media > 0
-    own[:, 13] = chars < 25
+    own[:, 4] = sentence
+    own[:, 5] = digit + digits
+    own[:, 6] = lower
+    own[:, 7] = times > 1
+    own[:, 8] = _owner(containers, "p")
+    own[:, 9] = chars > 80
+    own[:, 10] = media > 0
+    own[:, 11] = chars < 25
     return own, chars, commas
 
 
@@ -130,13 +126,13 @@ def _owner(containers: Containers, tag: str) -> NDArray[np.bool_]:
 
 def _sums(own: Floats, chars: Floats) -> Floats:
     """float32[7, segment + 1]: of the first 0, 1, 2, ... segments, the characters, those in links and in paragraphs,
-    how many are long, media and repeated, and their commas a word."""
+    how many are long and media, their commas a word, and how many are repeated."""
     sums = np.zeros((7, len(chars) + 1), np.float32)
     values = sums[:, 1:]
     values[0] = chars
-    values[1:3] = chars * own[:, 2:11:8].T
-    values[3:5] = own[:, 11:13].T
-    values[5:] = own[:, 3:10:6].T
+    values[1:3] = chars * own[:, 2:9:6].T
+    values[3:5] = own[:, 9:11].T
+    values[5:] = own[:, 3:8:4].T
     np.cumsum(values, axis=1, out=values)
     return sums
 
@@ -241,9 +237,9 @@ def page_columns(
         sum(segments.linked) / total,
         math.log1p(len(segments)) / 6,
         headings.any(),
-        math.log1p(own[:, 12].sum()) / 4,
-        float(own[:, 10] @ chars) / total,
-        own[:, 11].sum() / count,
+        math.log1p(own[:, 10].sum()) / 4,
+        float(own[:, 8] @ chars) / total,
+        own[:, 9].sum() / count,
         *(any(map(description.__contains__, mark)) for mark in PAGE_MARKS),
         *(mark.search(url) is not None for mark in _ADDRESS_MARKS),
         min(url.count("/"), 8) / 8,

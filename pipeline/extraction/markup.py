@@ -11,9 +11,9 @@ ALL_TAGS = re.compile(r"<[^<>]*>")
 
 
 LONG_PAGE = 50_000
-"""Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes a third of a second at most."""
+"""Bytes from which a page is searched for `CROWDED_TAG`; in a shorter one such a tag takes a third of a second."""
 ROW = 4_096
-"""Somewhere in a tag with 2,000 attributes there is a row of so many bytes without a `<`, unless its values hold some."""
+"""Somewhere in a tag with 2,000 attributes is a row of so many bytes without a `<`, unless its values hold some."""
 _ATTRIBUTE = rb"""(?: [\s/]*+ [^\s/>][^\s/>=]*+ (?: ="[^"]*+" | \s*+=\s*+ (?:"[^"]*+" | '[^']*+' | [^\s>]*+) )?+ )"""
 CROWDED_TAG = re.compile(
     rb"<[a-zA-Z][^\s/>]*+ %(attribute)b{0,1999}+ (?P<more> %(attribute)b++ [^>]*+ )?+" % {b"attribute": _ATTRIBUTE},

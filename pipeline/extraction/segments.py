@@ -31,7 +31,7 @@ LEAST_OUTSIDE = 0.25
 LEAST_HIDDEN = 500
 """If it has so many characters then what is hidden is read as well: some pages hide all until a script shows it."""
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-TAG = re.compile(r"<(/?[^ />]+)([^>]*)>")
+TAG = re.compile(r"<(/?+[^ />]++)([^>]*+)>")
 """A tag of a serialised tree, where no attribute and no text holds a `>`."""
 PICTURE_NAMED = re.compile(r'="[^"\s]*/[^"\s]+\.(?:jpe?g|png|webp|avif)(?:[?#][^"\s]*)?"', re.IGNORECASE)
 """An attribute that holds the address of a picture and nothing else."""
@@ -105,10 +105,12 @@ def cut(page: bytes | str, root: Any, *, backgrounds: bool = False) -> tuple[Seg
 
     With `backgrounds` an element whose style names a background picture is a medium, in front of what it holds.
     """
-    left_out = Counter(inline_svg=sum(1 for _ in root.iter("svg")))
-    lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
+    marked = list(root.iter("svg", *NAVIGATION))
+    left_out = Counter(inline_svg=sum(element.tag == "svg" for element in marked))
     # Outermost ones alone: what lies in another goes, and is counted, with that.
-    navigation = [found for found in root.iter(*NAVIGATION) if next(found.iterancestors(*NAVIGATION), None) is None]
+    around = (*NAVIGATION, *NEVER_SHOWN)
+    navigation = [one for one in marked if one.tag != "svg" and next(one.iterancestors(*around), None) is None]
+    lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
     left_out["navigation"] = sum(1 for element in navigation for _ in element.iter("img"))
     length = sum(map(_text_length, navigation))
     for element in navigation:

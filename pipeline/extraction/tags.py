@@ -13,8 +13,10 @@ def attributes_of(segments: Segments, number: int) -> dict[str, str]:
     """The attributes of a tag of the page."""
     known = segments.read.get(number)
     if known is None:
-        said = ATTRIBUTE.findall(segments.attributes[number])
-        known = segments.read[number] = {name: unescape(value) if "&" in value else value for name, value in said}
+        said = segments.attributes[number]
+        known = segments.read[number] = dict(ATTRIBUTE.findall(said))
+        if "&" in said:
+            known.update({name: unescape(value) for name, value in known.items() if "&" in value})
     return known
 
 

@@ -97,7 +97,8 @@ def test_the_weights_fit_the_features():
     assert features.dtype == shared.dtype == np.float32
     assert np.isfinite(shared).all()
     media = np.flatnonzero(np.asarray(segments.media))
-    pictures = image_features(segments, containers, features, np.full(count, 0.5), np.array(segments.words, np.float32), media)
+    words = np.array(segments.words, np.float32)
+    pictures = image_features(segments, containers, features, np.full(count, 0.5), words, media)
     assert (pictures.shape, pictures.dtype) == ((2, len(models["image"][0].layers[0][0])), np.float32)
     assert np.isfinite(features).all()
     assert np.isfinite(pictures).all()
