@@ -50,11 +50,16 @@ def _without_crowded_tags(html: bytes) -> bytes:
     for row in range(ROW, len(html) - ROW + 1, ROW):
         if html.find(b"<", row, row + ROW) >= 0:
             continue
-        tag = html.rfind(b"<", max(read, row - ROW), row)
-        if tag >= 0 and (found := CROWDED_TAG.match(html, tag)):
+        start = max(read, row - ROW)
+        tag = html.rfind(b"<", start, row)
+        found = CROWDED_TAG.match(html, tag) if tag >= 0 else None
+        if found and found["more"]:
+            # That `<` may stand in a value of another tag: the tags of the row are read in their order.
+            found = next(one for one in CROWDED_TAG.finditer(html, start) if one.end() > tag)
+        if found:
             read = found.end()
             if found["more"]:
-                kept += [html[copied:tag], b"<x"]
+                kept += [html[copied : found.start()], b"<x"]
                 copied = read
     return b"".join([*kept, html[copied:]]) if kept else html
 

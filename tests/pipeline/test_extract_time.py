@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.extract import extract
-from pipeline.extraction.markup import CROWDED_TAG, LONG_PAGE, parse
+from pipeline.extraction.markup import CROWDED_TAG, LONG_PAGE, ROW, parse
 
 URL = "http://x.org/dir/page.html"
 SIZE, TIMES, MOST = 200_000, 10, 15
@@ -143,6 +143,21 @@ def test_half_a_megabyte_of_attributes_is_not_read():
     root = parse(f"<body><p {' '.join(f'a{number}' for number in range(75_000))}>{TEXT}</p>")
     assert not any(element.attrib for element in root.iter())
     assert "".join(root.itertext()) == TEXT
+
+
+def test_a_value_that_looks_like_a_crowded_tag_hides_nothing():
+    words = " ".join(f"w{number}" for number in range(2_500))
+    html = f'<p>{TEXT}</p><div title=\'\' data-text="if a <b {words}" class=x>{TEXT}</div><p class="y">{TEXT}</p>'
+    root = parse("<body>" + " " * LONG_PAGE + html)
+    assert "".join(root.itertext()).count(TEXT) == 3
+    assert [element.get("class") for element in root.iter("div", "p")] == [None, "x", "y"]
+
+
+@pytest.mark.parametrize("before", range(0, ROW, ROW // 16))
+def test_a_crowded_tag_of_one_letter_each_is_no_trouble_wherever_it_lies(before):
+    """It has fewer bytes than a row, and may end before the row that gives it away."""
+    html = " " * (LONG_PAGE + before) + f"<p {'a ' * 2_000}>{TEXT}" + "x" * 2 * ROW
+    assert "".join(parse(html).itertext()).strip() == TEXT + "x" * 2 * ROW
 
 
 def test_time_is_linear_for_tags_that_do_not_end():
