@@ -22,7 +22,7 @@ from jobs.command import InputError, run_command
 from pipeline.extraction.features import Floats
 from pipeline.extraction.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
 
-WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 0.4, "taught": 0.4}
+WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 2.0, "taught": 0.4}
 """Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part; of other kinds a
 page counts as one."""
 
