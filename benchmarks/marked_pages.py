@@ -2,7 +2,8 @@
 
 Three sets of the material give text: wcxb, aeb (article text by hand) and readability (content accepted by hand).
 readability and the labels of tests/pipeline/wcxb_images.json give images, and both come from the folder that
-`benchmarks.fixture_pages` makes. `benchmarks.taught_pages` adds there what a program keeps of further pictures.
+`benchmarks.fixture_pages` makes. `benchmarks.taught_pages` adds there what a program keeps of further pictures, and
+`benchmarks.entries` tells from marked text which pictures of other listings and collections belong to it.
 """
 
 import gzip
@@ -19,6 +20,7 @@ import lxml.html
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.entries import KINDS_WITH_ENTRIES, pictures_of_entries
 from pipeline.addresses import canonical
 from pipeline.extraction.blocks import is_caption
 from pipeline.extraction.candidates import image_candidates, is_placeholder
@@ -41,6 +43,7 @@ LEAST_AGREEMENT = 0.8
 WEIGHT_OF_PICTURES = {"readability": 1.5, "extra": 0.5}
 """Of other kinds, of which few pages are labelled, a page counts as three."""
 WEIGHT_OF_TAUGHT = 1.0
+WEIGHT_OF_ENTRIES = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,18 +187,24 @@ def prepare(page: Marked) -> Prepared | None:
     hits, counts = np.zeros(len(segments), np.float32), np.bincount(owners, minlength=len(segments))
     for match in SequenceMatcher(None, words, wanted, autojunk=False).get_matching_blocks():
         np.add.at(hits, owners[match.a : match.a + match.size], 1)
+    counted = np.asarray(segments.words, np.float32)
+    found = (hits / np.maximum(counts, 1)).astype(np.float32)
+    pictures = np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32)
+    has_entries = page.pictures is None and page.kind in KINDS_WITH_ENTRIES
+    if has_entries:
+        pictures = pictures_of_entries(segments, containers, counted, found)
     return Prepared(
         id=page.id,
         kind=page.kind,
         segments=segments,
         containers=containers,
         features=np.hstack([features, np.broadcast_to(shared, (len(segments), len(shared)))]),
-        words=np.asarray(segments.words, np.float32),
-        found=(hits / np.maximum(counts, 1)).astype(np.float32),
+        words=counted,
+        found=found,
         captions=np.asarray([is_caption(segments, containers, number) for number in range(len(segments))]),
         titles=np.asarray([containers.marks_around[own] & CONTAINER_TAG["h1"] > 0 for own in segments.containers]),
-        pictures=np.asarray([_picture_target(segments, tag, page, head.base) for tag in segments.media], np.float32),
-        weight_of_pictures=page.weight_of_pictures,
+        pictures=pictures,
+        weight_of_pictures=WEIGHT_OF_ENTRIES if has_entries else page.weight_of_pictures,
         bags=[Counter(WORD.findall(text.lower())) for text in segments.texts],
         wanted=Counter(wanted),
     )
