@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.extraction.containers import Containers, nearest
+from pipeline.extraction.containers import Containers, lies_in, nearest
 from pipeline.extraction.media import find_medium, reason_to_leave_out
 from pipeline.extraction.segments import Segments
 from pipeline.extraction.tags import paths
@@ -18,7 +18,6 @@ IN_CAPTION = CONTAINER_TAG["figcaption"]
 IN_ITEM = CONTAINER_TAG["li"] | CONTAINER_TAG["dd"]
 IN_ROW = CONTAINER_TAG["tr"]
 IN_TERMS = CONTAINER_TAG["dl"]
-NOSCRIPT = frozenset(("noscript",))
 LISTS = frozenset(("ul", "ol", "dl", "menu"))
 LISTS_AND_TABLES = LISTS | {"table"}
 Media = dict[int, ImageReference | VideoReference]
@@ -32,7 +31,7 @@ def blocks_of(
     Whatever `keep` says, the caption of a kept medium is kept too.
     """
     left_out = Counter[str]()
-    media = _media(segments, keep, base, licences, left_out)
+    media = _media(segments, containers, keep, base, licences, left_out)
     captions = _captions(segments, containers, media)
     chosen = [kept or number in captions for number, kept in enumerate(keep)]
     runs = list(_runs(segments, chosen, media, captions))
@@ -51,7 +50,12 @@ def blocks_of(
 
 
 def _media(
-    segments: Segments, keep: Sequence[bool], base: str, licences: Mapping[str, str], left_out: Counter[str]
+    segments: Segments,
+    containers: Containers,
+    keep: Sequence[bool],
+    base: str,
+    licences: Mapping[str, str],
+    left_out: Counter[str],
 ) -> Media:
     """The kept media, by their segment."""
     media: Media = {}
@@ -60,12 +64,16 @@ def _media(
     for number, tag in enumerate(segments.media):
         if not tag:
             continue
-        reference = find_medium(segments, number, base, licences) if keep[number] else None
+        reference = find_medium(segments, containers, number, base, licences) if keep[number] else None
         if reference is None:
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
         elif reference.url in seen or not first.isdisjoint(reference.alternatives):
             left_out["repeated"] += 1
-        elif isinstance(reference, ImageReference) and (lazy := _stood_in_for(segments, number, reference, media)):
+        elif (
+            isinstance(reference, ImageReference)
+            and lies_in(segments, containers, number, "noscript")
+            and (lazy := _stood_in_for(segments, containers, number, reference, media))
+        ):
             place, picture = lazy
             media[place] = _merged(picture, reference)
             seen.update((reference.url, *reference.alternatives))
@@ -79,16 +87,14 @@ def _media(
 
 
 def _stood_in_for(
-    segments: Segments, number: int, plain: ImageReference, media: Media
+    segments: Segments, containers: Containers, number: int, plain: ImageReference, media: Media
 ) -> tuple[int, ImageReference] | None:
     """The picture that a `<noscript>` right behind it repeats for readers without scripts: of the same file's name."""
-    if not nearest(segments, number, NOSCRIPT):
-        return None
     for place in range(number - 1, max(number - 4, -1), -1):
         if not segments.media[place]:
             return None
         if isinstance(lazy := media.get(place), ImageReference):
-            alike = _file_of(lazy.url) == _file_of(plain.url) and not nearest(segments, place, NOSCRIPT)
+            alike = _file_of(lazy.url) == _file_of(plain.url) and not lies_in(segments, containers, place, "noscript")
             return (place, lazy) if alike else None
     return None
 

@@ -118,7 +118,9 @@ def image_candidates(image: Mapping[str, str], sources: Sequence[Mapping[str, st
     for element, prefix in ((image, ""), *((source, "source ") for source in sources)):
         limit = _rank_of_source(element) if prefix else Rank.WIDE
         for name, value in element.items():
-            for rank, weight, address in () if name in SILENT else _named(name, value):
+            if name in SILENT:
+                continue
+            for rank, weight, address in _named(name, value):
                 if "width" in address and "data-widths" in element:
                     address = _filled(address, element["data-widths"])
                 worst = max(rank, limit, _rank_of_address(address))

@@ -70,6 +70,11 @@ def containers_of(segments: Segments) -> Containers:
     )
 
 
+def lies_in(segments: Segments, containers: Containers, number: int, tag: str) -> bool:
+    """Whether a container around segment `number` is a `tag`; faster than to ask for the nearest."""
+    return containers.marks_around[segments.containers[number]] & CONTAINER_TAG[tag] > 0
+
+
 def nearest(segments: Segments, number: int, names: Container[str]) -> int:
     """The innermost container with one of `names` that segment `number` lies in, or 0."""
     found, tags, parents = segments.names, segments.container_tags, segments.parents

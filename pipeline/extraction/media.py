@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pipeline.addresses import canonical
 from pipeline.extraction.candidates import background_images, data_image, image_candidates, is_placeholder
-from pipeline.extraction.containers import nearest
+from pipeline.extraction.containers import Containers, lies_in, nearest
 from pipeline.extraction.segments import Segments
 from pipeline.extraction.tags import attributes_of, sources_of
 from pipeline.extraction.vocabulary import MEDIA
@@ -39,7 +39,7 @@ ICON_SIDE = 32
 
 
 def find_medium(
-    segments: Segments, number: int, base: str, licences: Mapping[str, str]
+    segments: Segments, containers: Containers, number: int, base: str, licences: Mapping[str, str]
 ) -> ImageReference | VideoReference | None:
     """The medium of a segment; None if it is a tracker, or no address of it can be asked for.
 
@@ -49,10 +49,14 @@ def find_medium(
     kind = MEDIA.get(segments.names[tag], "image")
     if _is_tracker(segments, tag):
         return None
-    return _image(segments, number, base, licences) if kind == "image" else _video(segments, tag, kind, base)
+    return (
+        _image(segments, containers, number, base, licences) if kind == "image" else _video(segments, tag, kind, base)
+    )
 
 
-def _image(segments: Segments, number: int, base: str, licences: Mapping[str, str]) -> ImageReference | None:
+def _image(
+    segments: Segments, containers: Containers, number: int, base: str, licences: Mapping[str, str]
+) -> ImageReference | None:
     tag = segments.media[number]
     attributes = attributes_of(segments, tag)
     if segments.names[tag] in MEDIA or segments.names[tag] == "figure":
@@ -80,7 +84,8 @@ def _image(segments: Segments, number: int, base: str, licences: Mapping[str, st
         attribute=found[url],
         width=pixels(attributes.get("width", "")),
         height=pixels(attributes.get("height", "")),
-        licence=_licence(segments, number, attributes, base) or next((licences[a] for a in found if a in licences), ""),
+        licence=_licence(segments, containers, number, attributes, base)
+        or next((licences[one] for one in found if one in licences), ""),
     )
 
 
@@ -97,13 +102,12 @@ def _absolute(address: str, base: str) -> str | None:
     return canonical(address, base) if address.strip() else None
 
 
-def _licence(segments: Segments, number: int, attributes: Mapping[str, str], base: str) -> str:
+def _licence(segments: Segments, containers: Containers, number: int, attributes: Mapping[str, str], base: str) -> str:
     """What the picture's attributes, or a link in its figure, say of its licence."""
     said = next((attributes[name] for name in LICENCES if attributes.get(name)), "")
-    figure = nearest(segments, number, ("figure",))
-    if said or not figure:
+    if said or not lies_in(segments, containers, number, "figure"):
         return said
-    start = segments.container_tags[figure]
+    start = segments.container_tags[nearest(segments, number, ("figure",))]
     for tag in range(start, min(start + MOST_TAGS, len(segments.names))):
         if segments.names[tag] == "/figure":
             break

@@ -1,4 +1,4 @@
-"""Pictures of lists that nobody marked: those of marked entries are content, icons are not, of others nothing is known."""
+"""Pictures of lists that nobody marked: those of marked entries are content, icons are not, others may be either."""
 
 import pytest
 
