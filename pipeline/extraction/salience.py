@@ -29,6 +29,8 @@ SURE = 0.9
 """Chance from which a segment of text counts as sure."""
 EVEN = 0.55
 """Least chance of a segment on a page where all else is sure; by cross-validation."""
+MOST_BETWEEN = 10
+"""So many segments between two texts of the content may be short lines, cells or formulas of it."""
 NOTHING = np.zeros(0, np.float32)
 MOST_LOGIT = 80.0
 """exp(80) is near the largest float32."""
@@ -117,17 +119,24 @@ def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
 
     Jansche (2007): for independent chances the best choice takes all above a threshold, which is half of the F1 that it
     reaches. But segments stand or fall together, a list of teasers with all its entries, and such a group pays from an
-    even chance on. So the larger the share of the content that is `SURE`, the nearer the threshold is to `EVEN`.
+    even chance on. So the larger the share of the content that is `SURE`, the nearer the threshold is to `EVEN`; but
+    not for what stands between chosen texts, with no more than `MOST_BETWEEN` segments from one to the next.
     """
     order = np.argsort(-chances, kind="stable")
     likely = chances * words
     wanted = likely[order].cumsum()
     f1 = 2 * wanted / np.maximum(words[order].cumsum() + wanted[-1], 1e-9)
-    keep = np.zeros(len(chances), np.bool_)
-    keep[order[: int(f1.argmax()) + 1]] = True
+    choice = np.zeros(len(chances), np.bool_)
+    choice[order[: int(f1.argmax()) + 1]] = True
     independent = f1.max() / 2
     share = likely[chances > SURE].sum() / max(float(wanted[-1]), 1e-9)
-    return keep & (chances >= independent + share * (EVEN - independent))
+    keep = choice & (chances >= independent + share * (EVEN - independent))
+    texts = np.flatnonzero(keep & (words > 0))
+    beyond = MOST_BETWEEN + 1
+    borders = np.concatenate([[-beyond - 1], texts, [len(chances) + beyond]])
+    following = borders.searchsorted(np.arange(len(chances)))
+    between = borders[following] - borders[following - 1] - 1
+    return keep | choice & (between <= MOST_BETWEEN)
 
 
 def image_features(

@@ -12,6 +12,7 @@ from pipeline.extraction.containers import Containers, containers_of
 from pipeline.extraction.features import PLACE_COLUMNS, prefix, text_features, window_sums
 from pipeline.extraction.markup import parse
 from pipeline.extraction.salience import (
+    MOST_BETWEEN,
     SURE,
     WEIGHTS,
     Network,
@@ -57,8 +58,16 @@ def test_a_list_as_likely_as_not_stays_out_where_the_rest_is_sure():
         np.array([first, *[second] * 5], np.float32) for first, second in ((0.98, 0.5), (0.98, 0.56), (0.89, 0.5))
     )
     assert best_choice(beside_sure, words).tolist() == [True] + 5 * [False]
+    assert best_choice(beside_sure[::-1], words[::-1]).tolist() == 5 * [False] + [True]
     assert best_choice(just_above, words).all()
     assert best_choice(beside_doubt, words).all()
+
+
+@pytest.mark.parametrize(("lines", "kept"), [(MOST_BETWEEN, True), (MOST_BETWEEN + 1, False)])
+def test_a_few_lines_as_likely_as_not_between_sure_texts_belong_to_them(lines, kept):
+    likely = np.array([0.98, *[0.5] * lines, 0.98, *[0.5] * 3], np.float32)
+    words = np.array([900, *[5] * lines, 900, *[5] * 3], np.float32)
+    assert best_choice(likely, words).tolist() == [True, *[kept] * lines, True, *[False] * 3]
 
 
 def test_the_best_choice_of_pictures_alone_is_defined():
