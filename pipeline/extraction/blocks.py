@@ -69,10 +69,8 @@ def _media(
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
         elif reference.url in seen or not first.isdisjoint(reference.alternatives):
             left_out["repeated"] += 1
-        elif (
-            isinstance(reference, ImageReference)
-            and lies_in(segments, containers, number, "noscript")
-            and (lazy := _stood_in_for(segments, containers, number, reference, media))
+        elif isinstance(reference, ImageReference) and (
+            lazy := _stood_in_for(segments, containers, number, reference, media)
         ):
             place, picture = lazy
             media[place] = _merged(picture, reference)
@@ -90,6 +88,8 @@ def _stood_in_for(
     segments: Segments, containers: Containers, number: int, plain: ImageReference, media: Media
 ) -> tuple[int, ImageReference] | None:
     """The picture that a `<noscript>` right behind it repeats for readers without scripts: of the same file's name."""
+    if not lies_in(segments, containers, number, "noscript"):
+        return None
     for place in range(number - 1, max(number - 4, -1), -1):
         if not segments.media[place]:
             return None

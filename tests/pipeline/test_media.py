@@ -314,3 +314,11 @@ def test_other_frames_are_no_block(address):
 )
 def test_a_picture_for_readers_without_scripts_replaces_no_other(body, addresses):
     assert [address for address in named(body) if "spacer" not in address] == addresses
+
+
+def test_pictures_that_readers_see_are_two_though_their_files_have_one_name():
+    found = blocks("<img src=spring/cover.png><img src=autumn/cover.png>")[0]
+    assert [block.url.removeprefix(BASE) for block in found if isinstance(block, ImageReference)] == [
+        "spring/cover.png",
+        "autumn/cover.png",
+    ]

@@ -70,6 +70,11 @@ def test_a_few_lines_as_likely_as_not_between_sure_texts_belong_to_them(lines, k
     assert best_choice(likely, words).tolist() == [True, *[kept] * lines, True, *[False] * 3]
 
 
+def test_a_picture_is_no_text_between_which_lines_stay():
+    likely = np.array([0.98, 0.5, 0.5, 0.98], np.float32)
+    assert best_choice(likely, np.array([900, 5, 5, 0], np.float32)).tolist() == [True, False, False, True]
+
+
 def test_the_best_choice_of_pictures_alone_is_defined():
     assert best_choice(np.array([0.2, 0.9], np.float32), np.zeros(2, np.float32)).dtype == np.bool_
 
