@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages, with_taught
 from jobs.command import InputError, run_command
 from pipeline.extraction.features import Floats
-from pipeline.extraction.salience import WEIGHTS, Models, Network, best_choice, chances, image_features
+from pipeline.extraction.salience import (
+    WEIGHTS,
+    Models,
+    Network,
+    best_choice,
+    chances,
+    image_features,
+    whole_tables,
+)
 
 WEIGHT_OF_KIND = {"article": 2.5, "news": 4.0, "readability": 2.5, "extra": 2.0, "taught": 0.4}
 """Articles are more than half of the web that WCXB was drawn from, and a seventh of its open part; of other kinds a
@@ -150,7 +158,8 @@ def fit_by_folds(
     for number in range(folds):
         texts.append(fit_text([page for page, own in zip(pages, fold, strict=True) if own != number], config))
         for index in np.flatnonzero(fold == number).tolist():
-            said[index] = chances(texts[-1], pages[index].features)
+            page = pages[index]
+            said[index] = whole_tables(page.containers, chances(texts[-1], page.features), page.words)
     models: list[Models] = []
     for number in range(folds):
         others = np.flatnonzero(fold != number).tolist()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.extraction.features import PLACE_COLUMNS, Floats, text_features
 from pipeline.extraction.media import pixels
 from pipeline.extraction.segments import Segments
 from pipeline.extraction.tags import attributes_of
+from pipeline.extraction.vocabulary import CONTAINER_TAG
 
 WEIGHTS = Path(__file__).with_suffix(".json")
 IMAGE_THRESHOLD = 0.45
@@ -31,6 +33,8 @@ EVEN = 0.55
 """Least chance of a segment on a page where all else is sure; by cross-validation."""
 MOST_BETWEEN = 10
 """So many segments between two texts of the content may be short lines, cells or formulas of it."""
+LEAST_TABLE, MOST_IN_CELL = 6, 4
+"""A table of so many segments, and of no more words in each on the average, is one of data and not of layout."""
 NOTHING = np.zeros(0, np.float32)
 MOST_LOGIT = 80.0
 """exp(80) is near the largest float32."""
@@ -104,6 +108,7 @@ def content_of(
     models = models or networks()
     features, shared = text_features(segments, containers, description, url)
     likely, words = chances(models["text"], features, shared), np.array(segments.words, np.float32)
+    likely = whole_tables(containers, likely, words)
     keep = best_choice(likely, words)
     media = np.flatnonzero(np.asarray(segments.media))
     if len(media):
@@ -112,6 +117,29 @@ def content_of(
             > IMAGE_THRESHOLD
         )
     return keep
+
+
+def whole_tables(containers: Containers, chances: Floats, words: Floats) -> Floats:
+    """The chances of segments, float32[segment], with one for all cells of a table of data: half of one says nothing.
+
+    It is the mean of theirs, but at least `SURE` for a table between sure texts, `MOST_BETWEEN` segments away or less.
+    """
+    tables = np.flatnonzero(containers.marks & CONTAINER_TAG["table"])
+    if not len(tables):
+        return chances
+    # A table may be there twice, with a body that holds the same. What begins before it ends is a table in it.
+    places = sorted({(int(containers.starts[table]), -int(containers.ends[table])) for table in tables})
+    texts, evened = np.where(words > 0, chances, 0), chances.copy()
+    for (start, end), (following, _) in pairwise([*places, (len(chances), 0)]):
+        end = -end
+        cells = np.flatnonzero(words[start:end]) + start
+        total = float(words[cells].sum())
+        if following < end or end - start < LEAST_TABLE or not 0 < total <= MOST_IN_CELL * len(cells):
+            continue
+        before, after = texts[max(start - MOST_BETWEEN, 0) : start], texts[end : end + MOST_BETWEEN]
+        is_between = min(before.max(initial=0), after.max(initial=0)) > SURE
+        evened[cells] = max(float(texts[cells] @ words[cells]) / total, SURE * is_between)
+    return evened
 
 
 def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:

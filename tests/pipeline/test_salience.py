@@ -21,6 +21,7 @@ from pipeline.extraction.salience import (
     content_of,
     image_features,
     networks,
+    whole_tables,
 )
 from pipeline.extraction.segments import Segments, cut
 
@@ -73,6 +74,50 @@ def test_a_few_lines_as_likely_as_not_between_sure_texts_belong_to_them(lines, k
 def test_a_picture_is_no_text_between_which_lines_stay():
     likely = np.array([0.98, 0.5, 0.5, 0.98], np.float32)
     assert best_choice(likely, np.array([900, 5, 5, 0], np.float32)).tolist() == [True, False, False, True]
+
+
+ROWS = "<tr><td>one</td><td>two</td></tr>" * 3
+TABLE = f"<p>Before.</p><table>{ROWS}</table><p>Behind.</p>"
+
+
+def evened(html: str, likely: list[float]) -> list[float]:
+    segments, containers = read(f"<body>{html}</body>")
+    assert len(segments) == len(likely)
+    return whole_tables(containers, np.array(likely, np.float32), np.array(segments.words, np.float32)).tolist()
+
+
+def test_cells_of_a_table_of_data_have_one_chance():
+    """By hand: the mean of 0.2 twice and 0.5 four times, and 0.3 for words of which there are two for one."""
+    assert evened(TABLE, [0.8, 0.2, 0.2, 0.5, 0.5, 0.5, 0.5, 0.95]) == pytest.approx([0.8, *[0.4] * 6, 0.95])
+    longer = TABLE.replace("one", "one and")
+    assert evened(longer, [0.8, *[0.6, 0.0] * 3, 0.8]) == pytest.approx([0.8, *[0.4] * 6, 0.8])
+
+
+def test_a_table_of_data_between_sure_texts_is_sure():
+    assert evened(TABLE, [0.95, *[0.2] * 6, 0.95]) == pytest.approx([0.95, *[SURE] * 6, 0.95])
+    assert evened(TABLE, [0.95, *[0.97] * 6, 0.95]) == pytest.approx([0.95, *[0.97] * 6, 0.95])
+    far = TABLE.replace("<p>Behind", "<p>x</p>" * MOST_BETWEEN + "<p>Behind")
+    assert evened(far, [0.95, *[0.2] * 6, *[0.1] * MOST_BETWEEN, 0.95])[1] == pytest.approx(0.2)
+
+
+def test_a_picture_makes_no_table_sure():
+    assert evened(TABLE.replace("<p>Behind.</p>", "<img src=i.png>"), [0.95, *[0.2] * 6, 0.95])[1] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        TABLE.replace("one", "one and two more words and some others"),
+        f"<table>{'<tr><td>one</td></tr>' * 5}</table>",
+        f"<table><tr><td>one</td><td><table>{'<tr><td>two</td></tr>' * 5}</table></td></tr></table>",
+        f"<div>{'<p>one</p>' * 6}</div>",
+        "<table>" + "<tr><td><img src=i.png></td></tr>" * 6 + "</table>",
+    ],
+    ids=["of long texts", "small", "around a table", "none", "of pictures"],
+)
+def test_other_tables_keep_their_chances(html):
+    likely = np.linspace(0.95, 0.05, len(read(html)[0]), dtype=np.float32).tolist()
+    assert evened(html, likely) == likely
 
 
 def test_the_best_choice_of_pictures_alone_is_defined():
