@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.extraction.containers import Containers, lies_in, nearest
-from pipeline.extraction.media import find_medium, reason_to_leave_out
+from pipeline.extraction.media import MOST_ADDRESSES, find_medium, reason_to_leave_out
 from pipeline.extraction.segments import Segments
+from pipeline.extraction.spellings import longest_side, picture_of
 from pipeline.extraction.tags import paths
 from pipeline.extraction.vocabulary import CONTAINER_TAG
 from pipeline.page import Block, ImageReference, TextBlock, VideoReference
@@ -61,27 +62,53 @@ def _media(
     media: Media = {}
     first: set[str] = set()
     seen: set[str] = set()
+    pictures: dict[str, int] = {}
     for number, tag in enumerate(segments.media):
         if not tag:
             continue
         reference = find_medium(segments, containers, number, base, licences) if keep[number] else None
         if reference is None:
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
-        elif reference.url in seen or not first.isdisjoint(reference.alternatives):
+            continue
+        repeated = reference.url in seen or not first.isdisjoint(reference.alternatives)
+        if not repeated and isinstance(reference, ImageReference):
+            named = _named_before(segments, containers, number, reference, media, pictures)
+            if repeated := named is not None:
+                place, picture = named
+                media[place] = picture
+                seen.update((reference.url, *reference.alternatives))
+        if repeated:
             left_out["repeated"] += 1
-        elif isinstance(reference, ImageReference) and (
-            lazy := _stood_in_for(segments, containers, number, reference, media)
-        ):
-            place, picture = lazy
-            media[place] = _merged(picture, reference)
-            seen.update((reference.url, *reference.alternatives))
-            left_out["repeated"] += 1
-        else:
-            # Other pictures may share an alternative: what stands in for them until they are loaded.
-            first.add(reference.url)
-            seen.update((reference.url, *reference.alternatives))
-            media[number] = reference
+            continue
+        # Other pictures may share an alternative: what stands in for them until they are loaded.
+        first.add(reference.url)
+        seen.update((reference.url, *reference.alternatives))
+        media[number] = reference
     return media
+
+
+def _named_before(
+    segments: Segments,
+    containers: Containers,
+    number: int,
+    again: ImageReference,
+    media: Media,
+    pictures: dict[str, int],
+) -> tuple[int, ImageReference] | None:
+    """Where a picture stands that `again` names in another way, and all that is known of it then.
+
+    `pictures` holds where each stands by its address without sizes; it learns of `again` if that is a new one.
+    """
+    if lazy := _stood_in_for(segments, containers, number, again, media):
+        place, picture = lazy
+        # The second is the better one if the first stands in for it in its `src`.
+        return place, _merged(picture, again, again_is_better=picture.attribute == "src")
+    place = pictures.setdefault(picture_of(again.url), number)
+    picture = media.get(place)
+    if not isinstance(picture, ImageReference):
+        return None
+    is_larger = longest_side(again.url) > longest_side(picture.url)
+    return place, _merged(picture, again, again_is_better=is_larger)
 
 
 def _stood_in_for(
@@ -103,12 +130,14 @@ def _file_of(address: str) -> str:
     return address.partition("?")[0].rpartition("/")[2]
 
 
-def _merged(lazy: ImageReference, plain: ImageReference) -> ImageReference:
-    """One picture named twice; the second is the better one if the first stands in for it in its `src`."""
-    better, other = (plain, lazy) if lazy.attribute == "src" else (lazy, plain)
+def _merged(picture: ImageReference, again: ImageReference, *, again_is_better: bool) -> ImageReference:
+    """One picture named twice: where and as the first is, with the addresses of both."""
+    better, other = (again, picture) if again_is_better else (picture, again)
     addresses = dict.fromkeys((*better.alternatives, other.url, *other.alternatives))
-    alternatives = tuple(address for address in addresses if address != better.url)
-    return replace(lazy, url=better.url, alternatives=alternatives, attribute=better.attribute)
+    alternatives = [address for address in addresses if address != better.url]
+    return replace(
+        picture, url=better.url, alternatives=tuple(alternatives[: MOST_ADDRESSES - 1]), attribute=better.attribute
+    )
 
 
 def is_caption(segments: Segments, containers: Containers, number: int) -> bool:
