@@ -45,13 +45,13 @@ ADDRESS_MARKS = (
     r"search|list|tag|directory|jobs|courses|events|best|top",
     r"-\w+-\w+-\w+-",
 )
-"""What tells the kind of a page in its address."""
+"""What tells the kind of a page in its address, in lower case."""
 MEASURES = 10
 """What is measured of a container; a segment is told of three around it."""
 PLACE_COLUMNS = 12 + 6 + len(CONTAINER_TAGS) + len(CLASSES) + 13 + 2 * (10 + len(CLASSES))
 """The first columns say what a segment is and what it lies in, up to the second container around it."""
 SENTENCE_ENDS = frozenset('.!?…。！？"”')
-_ADDRESS_MARKS = [re.compile(mark, re.IGNORECASE) for mark in ADDRESS_MARKS]
+_ADDRESS_MARKS = [re.compile(mark) for mark in ADDRESS_MARKS]
 
 
 def text_features(segments: Segments, containers: Containers, description: str, url: str) -> tuple[Floats, Floats]:
@@ -232,6 +232,7 @@ def page_columns(
     """What is true of the whole page: float32[feature]; `marks` holds the bits of each container."""
     count, total = max(len(segments), 1), max(float(chars.sum()), 1)
     distinct = marks[containers.innermost, len(CLASSES) :]
+    url = url.lower()
     values = [
         math.log1p(total) / 10,
         sum(segments.linked) / total,

@@ -42,7 +42,7 @@ IMAGE_LEVELS = 6
 IMAGE_REACHES = (3, 10, 30)
 DECORATION = (
     "logo", "icon", "avatar", "sprite", "badge", "pixel", "emoji", "smil", "flag", "star", "arrow", "social",
-    "gravatar", "profile", "payment", "button", "banner", ".svg", "/ad", "ads/",
+    "profile", "payment", "button", "banner", "/ad", "ads/", "/theme", "plugins/", "/template",
 )  # fmt: skip
 """Words in the attributes of images that decorate."""
 PICTURE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif)(?:$|[?#])", re.IGNORECASE)
@@ -159,6 +159,8 @@ def best_choice(chances: Floats, words: Floats) -> NDArray[np.bool_]:
     independent = f1.max() / 2
     share = likely[chances > SURE].sum() / max(float(wanted[-1]), 1e-9)
     keep = choice & (chances >= independent + share * (EVEN - independent))
+    if (keep == choice).all():
+        return keep
     texts = np.flatnonzero(keep & (words > 0))
     beyond = MOST_BETWEEN + 1
     borders = np.concatenate([[-beyond - 1], texts, [len(chances) + beyond]])

@@ -181,7 +181,7 @@ def test_the_weights_fit_the_features():
 def test_of_a_picture_is_told_what_its_tag_its_address_and_its_link_say():
     segments, containers = read(
         "<body><a href=big.JPG?v=1><img class=s src=a-300x90.gif?w=120 width=640 height=32 alt='Cat' loading=lazy></a>"
-        "<a href=/next><img class=s src=b.svg srcset='b.png 320w,c.png 1280w' alt=''></a>"
+        "<a href=/next><img class=s src=/theme/b.svg srcset='b.png 320w,c.png 1280w' alt=''></a>"
         "<a href=/next><img src=3x.webp></a><a href='#top'><img src=xx200.png></a></body>"
     )
     media = np.flatnonzero(np.asarray(segments.media))
