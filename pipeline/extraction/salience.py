@@ -40,10 +40,7 @@ MOST_LOGIT = 80.0
 """exp(80) is near the largest float32."""
 IMAGE_LEVELS = 6
 IMAGE_REACHES = (3, 10, 30)
-DECORATION = (
-    "logo", "icon", "avatar", "sprite", "badge", "pixel", "emoji", "smil", "flag", "star", "arrow", "social",
-    "profile", "payment", "button", "banner", "/ad", "ads/", "/theme", "plugins/", "/template",
-)  # fmt: skip
+DECORATION = ("logo", "icon", "avatar", "badge", "emoji", "star", "profile", "banner", "/theme", "plugins/")
 """Words in the attributes of images that decorate."""
 PICTURE = re.compile(r"\.(?:jpe?g|png|gif|webp|avif)(?:$|[?#])", re.IGNORECASE)
 """The end of an address of a picture."""
