@@ -55,6 +55,8 @@ def test_the_sizes_of_a_picture_are_one_picture(one, other):
         ("https://a.com/spoons-1.jpg", "https://a.com/spoons-2.jpg"),
         ("https://a.com/image?id=1&w=300", "https://a.com/image?id=2&w=300"),
         ("https://a.com/image?url=%2Fa.jpg&w=300", "https://a.com/image?url=%2Fb.jpg&w=300"),
+        ("https://a.com/image?q=cats", "https://a.com/image?q=dogs"),
+        ("https://a.com/image?h=ab12cd", "https://a.com/image?h=ab12ce"),
         ("https://a.com/banners/300x250.gif", "https://a.com/banners/728x90.gif"),
         ("https://a.com/ad_300x250.gif", "https://a.com/ad_728x90.gif"),
         ("https://a.com/max/60/one.png", "https://a.com/max/60/other.png"),
