@@ -70,20 +70,19 @@ def _media(
         if reference is None:
             left_out[reason_to_leave_out(segments, tag, chosen=bool(keep[number]))] += 1
             continue
-        repeated = reference.url in seen or not first.isdisjoint(reference.alternatives)
-        if not repeated and isinstance(reference, ImageReference):
-            named = _named_before(segments, containers, number, reference, media, pictures)
-            if repeated := named is not None:
-                place, picture = named
-                media[place] = picture
-                seen.update((reference.url, *reference.alternatives))
-        if repeated:
+        if reference.url in seen or not first.isdisjoint(reference.alternatives):
             left_out["repeated"] += 1
             continue
-        # Other pictures may share an alternative: what stands in for them until they are loaded.
-        first.add(reference.url)
         seen.update((reference.url, *reference.alternatives))
-        media[number] = reference
+        is_picture = isinstance(reference, ImageReference)
+        if is_picture and (named := _named_before(segments, containers, number, reference, media, pictures)):
+            place, picture = named
+            media[place] = picture
+            left_out["repeated"] += 1
+        else:
+            # Other pictures may share an alternative: what stands in for them until they are loaded.
+            first.add(reference.url)
+            media[number] = reference
     return media
 
 

@@ -129,9 +129,11 @@ def whole_tables(containers: Containers, chances: Floats, words: Floats) -> Floa
     texts, evened = np.where(words > 0, chances, 0), chances.copy()
     for (start, end), (following, _) in pairwise([*places, (len(chances), 0)]):
         end = -end
+        if following < end or end - start < LEAST_TABLE:
+            continue
         cells = np.flatnonzero(words[start:end]) + start
         total = float(words[cells].sum())
-        if following < end or end - start < LEAST_TABLE or not 0 < total <= MOST_IN_CELL * len(cells):
+        if not 0 < total <= MOST_IN_CELL * len(cells):
             continue
         before, after = texts[max(start - MOST_BETWEEN, 0) : start], texts[end : end + MOST_BETWEEN]
         is_between = min(before.max(initial=0), after.max(initial=0)) > SURE
