@@ -124,6 +124,20 @@ def test_media_that_are_not_kept_or_repeated_are_counted():
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        "<video src=v.mp4></video><video src=v.mp4></video>",
+        "<a href=large.jpg><img src=little.jpg></a><img src=large.jpg>",
+        "<img src=large.jpg><a href=large.jpg><img src=little.jpg></a>",
+    ],
+    ids=["a video", "the target of its link", "a link to it"],
+)
+def test_a_medium_named_again_by_an_address_that_it_has_is_repeated(body):
+    found, left_out = blocks(body)
+    assert (len(found), left_out) == (1, {"repeated": 1})
+
+
+@pytest.mark.parametrize(
     ("body", "expected"),
     [
         ("<figure><img src=i.png><figcaption>cap</figcaption></figure>b", ["[i.png]", "~cap", "b"]),

@@ -1,6 +1,7 @@
 """One picture in several sizes: addresses as sites of the material write them."""
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline.extraction.blocks import blocks_of
 from pipeline.extraction.containers import containers_of
 from pipeline.extraction.markup import parse
+from pipeline.extraction.media import MOST_ADDRESSES
 from pipeline.extraction.segments import cut
 from pipeline.extraction.spellings import longest_side, picture_of
 from pipeline.page import ImageReference
@@ -102,6 +104,12 @@ def test_a_picture_in_two_sizes_is_one_block_where_the_first_stands():
     assert first.alt == "/spoons-300x200.jpg"
 
 
+def test_of_a_picture_in_many_sizes_the_best_and_some_others_are_known():
+    (picture,), repeated = pictures(*(f"/spoons-{side}x{side}.jpg" for side in range(10, 60)))
+    assert (picture.url, repeated) == ("https://a.com/spoons-59x59.jpg", 49)
+    assert len(picture.alternatives) == MOST_ADDRESSES - 1
+
+
 @given(st.text(alphabet="ax0129._-/?&=,:@N", max_size=60))
 def test_any_address_is_read(address):
     assert len(picture_of(address)) <= len(address)
@@ -109,7 +117,9 @@ def test_any_address_is_read(address):
 
 
 def test_long_addresses_take_no_long_time():
-    """A pattern that goes back over what it read would take minutes."""
+    """A hundredth of a second each; a pattern that goes back over what it read would take minutes."""
+    started = time.process_time()
     for unit in ("/a_1,", "_12x", "._a_", "-1", "&w=1", "/resize:", "x12", "/a_b,c_d"):
         picture_of("https://a.com/" + unit * 12_000)
         longest_side("https://a.com/?" + unit * 12_000)
+    assert time.process_time() - started < 10
