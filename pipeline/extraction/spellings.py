@@ -12,12 +12,13 @@ SIZE = re.compile(
 """A size in a path, as WordPress, Shopify, Etsy and Wikimedia write it; WordPress again, screens, Amazon; and Medium,
 twice, and Cloudinary. That each begins with a separator lets `re` pass by all else."""
 ASKED = re.compile(
-    r"""[?&](?: (?:w|h|wid|hei|width|height|size|sz|resize|quality|q|dpr)=(?:[\d.,:x*-]|%2C)++
-              | (?:fit|crop|auto|format|fm)=[^&]*+ | quality=auto ) (?=&|\Z)""",
+    r"""[?&](?: (?:w|h|wid|hei|width|height|size|sz|resize)=(?P<sides>(?:[\d.,:x*-]|%2C)++)
+              | (?:quality|q|dpr)=(?:[\d.,]++|auto) | (?:fit|crop|auto|format|fm)=[^&]*+ ) (?=&|\Z)""",
     re.VERBOSE | re.IGNORECASE,
 )
 """What a query says of a picture's size and form, and not of which picture it is."""
-PIXELS = re.compile(r"(?<![\d.])\d{2,4}(?![\d.])")
+PIXELS = re.compile(r"(?<![\d.])(?<!q_)\d{2,4}(?![\d.])")
+"""A side; Cloudinary writes qualities as q_90."""
 LEAST_NAME = 4
 """Of a name with fewer letters and digits beside its size that is all there is: banners of several sizes differ."""
 
@@ -42,7 +43,8 @@ def _border(size: re.Match[str]) -> str:
 def longest_side(address: str) -> float:
     """The most pixels that the address asks for, in its query or else in its path; infinity where it names none."""
     path, mark, query = address.partition("?")
-    for said in (ASKED.finditer(mark + query), SIZE.finditer(path)):
-        if sides := [int(side) for match in said for side in PIXELS.findall(match[0])]:
+    asked = (match["sides"] or "" for match in ASKED.finditer(mark + query))
+    for said in (asked, (match[0] for match in SIZE.finditer(path))):
+        if sides := [int(side) for part in said for side in PIXELS.findall(part)]:
             return max(sides)
     return math.inf
