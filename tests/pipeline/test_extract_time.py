@@ -1,14 +1,19 @@
 """Time is linear in the size of a page: ten times the page takes at most fifteen times as long, whatever it holds."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pipeline.extract import extract
 from pipeline.extraction.markup import CROWDED_TAG, LONG_PAGE, ROW, parse
 
+ROOT = Path(__file__).parents[2]
 URL = "http://x.org/dir/page.html"
 SIZE, TIMES, MOST = 200_000, 10, 15
 TEXT = "The bread rests for an hour under a cloth. "
@@ -75,6 +80,29 @@ def seconds(html: bytes) -> float:
         extract(html, URL, backgrounds=True)
         times.append(time.process_time() - begin)
     return min(times)
+
+
+ON_ITS_OWN = f"""
+import time
+from pipeline.extract import extract
+page = b"<p>A sentence that stands for many of its kind.</p>" * 1000
+extract(page, {URL!r})
+process, thread = time.process_time(), time.thread_time()
+for _ in range(20):
+    extract(page, {URL!r})
+here = time.thread_time() - thread
+print(time.process_time() - process - here, here)
+"""
+
+
+def test_no_other_thread_works_for_a_page_or_waits_for_work():
+    threads = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in threads}
+    run = subprocess.run(
+        [sys.executable, "-c", ON_ITS_OWN], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    elsewhere, here = map(float, run.stdout.split())
+    assert elsewhere < 0.2 * here
 
 
 def assert_linear(shape: Callable[[int], str], size: int = SIZE) -> None:

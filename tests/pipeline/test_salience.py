@@ -13,6 +13,7 @@ from pipeline.extraction.features import PLACE_COLUMNS, prefix, text_features, w
 from pipeline.extraction.markup import parse
 from pipeline.extraction.salience import (
     MOST_BETWEEN,
+    MOST_PRODUCTS,
     SURE,
     WEIGHTS,
     Network,
@@ -21,6 +22,7 @@ from pipeline.extraction.salience import (
     content_of,
     image_features,
     networks,
+    product,
     whole_tables,
 )
 from pipeline.extraction.segments import Segments, cut
@@ -133,6 +135,16 @@ def test_a_network_computes_what_torch_does():
     network = Network(layers=weights)
     np.testing.assert_allclose(network.logits(rows.numpy()), expected.numpy(), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(chances([network], rows.numpy()), torch.sigmoid(expected).numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 13, 14, 15, 28, 100])
+def test_a_product_in_pieces_is_the_product(rows):
+    random = np.random.default_rng(rows)
+    values, weights = random.integers(-9, 9, (rows, 400)), random.integers(-9, 9, (400, 46))
+    assert MOST_PRODUCTS // weights.size == 14
+    found = product(values.astype(np.float32), weights.astype(np.float32))
+    assert found.dtype == np.float32
+    assert found.tolist() == (values @ weights).tolist()
 
 
 def test_features_that_all_rows_share_are_as_good_as_columns():
