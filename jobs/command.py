@@ -5,8 +5,6 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from typing import TypeVar, get_type_hints
 
-from jsonargparse import ArgumentParser, set_parsing_settings
-
 from shards.errors import DatasetError
 
 Config = TypeVar("Config")
@@ -43,6 +41,9 @@ def run_command(
 
 
 def _parse(config_class: type[Config], description: str, arguments: list[str]) -> Config:
+    # Only now: every worker imports this module for InputError, and jsonargparse would take it 60 ms more.
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     spec = sys.modules["__main__"].__spec__
     parser = ArgumentParser(
