@@ -14,7 +14,7 @@ from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAGS, MARKS
 
 def segments(body: str, *, backgrounds: bool = False) -> Segments:
     html = f"<html><body>{body}</body></html>"
-    return cut(html, parse(html), backgrounds=backgrounds)[0]
+    return cut(parse(html), backgrounds=backgrounds)[0]
 
 
 def owners(found: Segments) -> list[str]:
@@ -141,7 +141,7 @@ def test_the_nearest_container_of_a_name():
 def test_paths_are_those_of_lxml(tree):
     html = f"<html><body>{_written(tree)}</body></html>"
     root = lxml.html.document_fromstring(html)
-    found, _ = cut(html, parse(html))
+    found, _ = cut(parse(html))
     tags = [number for number, name in enumerate(found.names) if name[0] != "/"]
     elements = list(root.iter())
     for element, path in zip(elements, paths(found, tags).values(), strict=True):
