@@ -39,7 +39,8 @@ def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
     """Where the elements of `tags` are: steps with the number among elements of the same name, as XPath counts."""
     found: dict[int, str] = {}
     counts: dict[str, int] = {}
-    # Of siblings; and around, with the step inwards.
+    place = ""
+    # Of the elements around: how many of each name stood before what comes, and where they are.
     outer: list[tuple[dict[str, int], str]] = []
     names, attributes = segments.names, segments.attributes
     closing = dict(zip(segments.container_tags, segments.closing_tags, strict=True))
@@ -48,15 +49,16 @@ def paths(segments: Segments, tags: Collection[int]) -> dict[int, str]:
         while number < target:
             name = names[number]
             if name[0] == "/":
-                counts, _ = outer.pop()
+                counts, place = outer.pop()
             else:
                 counts[name] = counts.get(name, 0) + 1
                 if number < closing.get(number, 0) < target:
                     number = closing[number]
                 elif attributes[number][-1:] != "/":
-                    outer.append((counts, name))
+                    outer.append((counts, place))
+                    place += f"/{name}[{counts[name]}]"
                     counts = {}
             number += 1
-        steps = [f"/{step}[{around[step]}]" for around, step in outer]
-        found[target] = f"{''.join(steps)}/{names[target]}[{counts.get(names[target], 0) + 1}]"
+        name = names[target]
+        found[target] = f"{place}/{name}[{counts.get(name, 0) + 1}]"
     return found
