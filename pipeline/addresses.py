@@ -40,6 +40,8 @@ def canonical(address: str, base: str = "") -> str | None:
     """`address` made absolute by `base`, without its fragment; None unless it is http(s) without credentials."""
     before = "" if address[:1] != "/" else _scheme(base) if address[:2] == "//" else _origin(base)
     direct = before + address
+    if "%" in direct:
+        direct = _decoded(direct)
     if SIMPLE.fullmatch(direct):
         return direct
     try:
@@ -54,6 +56,13 @@ def canonical(address: str, base: str = "") -> str | None:
     except ValueError:
         return None
     return text
+
+
+def _decoded(address: str) -> str:
+    """The address with the characters as themselves that pages encode most often without need."""
+    root = address.find("/", len("https://"))
+    path, mark, query = address[root:].replace("%3A", ":").replace("%2C", ",").partition("?")
+    return address[:root] + path + mark + query.replace("%2F", "/")
 
 
 def _scheme(base: str) -> str:

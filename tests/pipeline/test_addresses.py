@@ -1,3 +1,5 @@
+from urllib.parse import urljoin
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +108,19 @@ def test_an_address_that_stands_for_another_is_allowed_if_both_are():
 def test_the_short_way_gives_what_the_long_way_does(address):
     assert str(URL(address)) == address == canonical(address)
     assert URL(address).host
+
+
+PIECES = ("%3A", "%2C", "%2F", "%25", "%2f", "%", "/", "?", ".", "..", ":", ",", "&q=", "a", "80")
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_what_is_encoded_without_need_is_decoded_as_the_long_way_does(rest):
+    address = f"https://x.org/{rest}"
+    assert canonical(address) == canonical(address, "http://y.org/") == str(URL(urljoin("", address)))
+
+
+@pytest.mark.parametrize(
+    "address", ["http://x.org%3A8080/a", "http://x.org%2Fa", "http://x.org%3A80?a/b", "%2F", "%3A"]
+)
+def test_nothing_is_decoded_before_the_path(address):
+    assert SIMPLE.fullmatch(canonical(address) or "") is None
