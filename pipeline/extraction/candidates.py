@@ -4,10 +4,9 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 MOST = 32
@@ -95,8 +94,7 @@ class Rank(IntEnum):
     """As a placeholder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An address that may be the picture's."""
 
     address: str
@@ -129,7 +127,7 @@ def image_candidates(image: Mapping[str, str], sources: Sequence[Mapping[str, st
     attributes: dict[str, str] = {}
     for _, _, _, _, address, attribute in found:
         attributes.setdefault(address, attribute)
-    return [Candidate(address=address, attribute=name) for address, name in list(attributes.items())[:MOST] if address]
+    return [Candidate(address, name) for address, name in list(attributes.items())[:MOST] if address]
 
 
 def is_placeholder(address: str) -> bool:

@@ -60,8 +60,7 @@ def _image(
     tag = segments.media[number]
     attributes = attributes_of(segments, tag)
     if segments.names[tag] in MEDIA or segments.names[tag] == "figure":
-        candidates = image_candidates(attributes, sources_of(segments, tag))
-        named = [(candidate.address, candidate.attribute) for candidate in candidates]
+        named: list[tuple[str, str]] = [*image_candidates(attributes, sources_of(segments, tag))]
     else:
         named = [(address, "style") for address in background_images(attributes.get("style", ""))]
     named = named[: MOST_ADDRESSES - 1]
