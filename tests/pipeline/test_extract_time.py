@@ -68,6 +68,7 @@ LONG_SHAPES = {
     "videos": repeated("<video src=v#.mp4></video>text "),
     "backgrounds": repeated("<p style='background: url(i#.png)'>x"),
     "definitions": repeated("<dl><dt>a<dd>b</dl>"),
+    "words in neighbours": repeated("<b>Ab</b><i></i><u></u><i>Cd</i>"),
     "badly nested": repeated("<b><p>x</b></p>"),
 }
 

@@ -37,6 +37,28 @@ def test_linked_characters_are_counted_and_a_hidden_link_upsets_nothing():
     assert list(zip(found.texts, found.linked, strict=True)) == [("ab cde f", 3), ("gh", 0), ("ij", 2)]
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<span>Credit</span><span>Ann Lee</span>", "Credit Ann Lee"),
+        ("<b>Price</b><i><span>12</span></i>", "Price 12"),
+        ("<b><i>Open</i></b><a href=x><i>World</i></a>", "Open World"),
+        ("<a href=x>ruby</a><a href=y>python</a>", "ruby python"),
+        ("<span>9</span><span>9 badges</span>", "9 9 badges"),
+        ("<span>One</span>\n<span>Two</span>", "One Two"),
+        ("<span>re</span><span>install</span>", "reinstall"),
+        ("<a href=x>re</a><span>install</span>", "reinstall"),
+        ("<a href=x>re</a><a href=y><i></i></a><b>install</b>", "reinstall"),
+        ("i<b>Phone</b> and <b>Better</b>Help", "iPhone and BetterHelp"),
+        ("<span>H</span><span>E</span><span>Y</span><span>you</span>", "HEYyou"),
+        ("<i>CO</i><sub>2</sub> <i>10</i><sup>6</sup> <sub>1</sub><b>23</b>", "CO2 106 123"),
+        ("<b>Foo</b><i>(</i><b>Bar</b><i>)</i><b>.</b>", "Foo(Bar)."),
+    ],
+)
+def test_neighbours_are_words_of_their_own_where_one_word_would_not_go_on(body, text):
+    assert segments(f"<p>{body}</p>").texts == [text]
+
+
 def test_what_is_never_shown_is_no_segment():
     assert segments("<script>a</script><p hidden>b</p><p style='display : none'>c</p><!--d--><svg>e</svg>f").texts == [
         "f"
