@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from benchmarks.marked_pages import Prepared, media_of, prepare, read_pages, with_taught
 from jobs.command import InputError, run_command
 from pipeline.extraction.features import Floats
+from pipeline.extraction.image_features import image_features
 from pipeline.extraction.salience import (
     WEIGHTS,
     Models,
     Network,
     best_choice,
     chances,
-    image_features,
     whole_tables,
 )
 

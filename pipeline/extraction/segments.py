@@ -9,13 +9,14 @@ can visit elements.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
 import lxml.etree
 
+from pipeline.extraction.texts import LINE_BREAK, code_lines, folded, gap
 from pipeline.extraction.vocabulary import BLOCKS, INLINE, MEDIA
 
 NEVER_SHOWN = ("head", "title", "script", "style", "template", "svg", "math", "canvas", "select", "datalist", "map")
@@ -36,10 +37,6 @@ PICTURE_NAMED = re.compile(r'="[^"\s]*/[^"\s]+\.(?:jpe?g|png|webp|avif)(?:[?#][^
 """An attribute that holds the address of a picture and nothing else."""
 MOST_IN_FIGURE = 100
 """So many tags of a figure are searched for media."""
-RAISED = frozenset(("sub", "/sub", "sup", "/sup"))
-"""Tags of what belongs to the word beside it: CO<sub>2</sub>."""
-LINE_BREAK = "\0"
-"""Stands for `<br>` while a text is collected; `pipeline.extraction.markup` lets no NUL through."""
 NO_CHARACTER = "&#xFFFD;"
 """What libxml2 writes for a character that XML has no place for."""
 DELETE = "\x7f"
@@ -189,8 +186,8 @@ class _Walk:
                 if _HIDDEN <= kind <= _MEDIA and said[-1:] != "/" and name != "embed":
                     text = self._pass_by(text, tags)
             if text and (words or not text.isspace()):
-                if words and (kind == _LINK or text[0].isupper() or text[0].isdigit()):
-                    words.append(_gap(segments.names, texts, number, words[-1]))
+                if words and (kind == _LINK or text[0].isupper() or text[0].isdigit()) and not self._in_code():
+                    words.append(gap(segments.names, texts, number, words[-1]))
                 words.append(text)
                 if links:
                     self._linked += len(text.strip())
@@ -235,7 +232,7 @@ class _Walk:
         self._words.clear()
         if "&" in raw:
             raw = unescape(raw.replace(NO_CHARACTER, " "))
-        text, words = _lines(raw) if self._in_code() else _folded(raw)
+        text, words = code_lines(raw) if self._in_code() else folded(raw)
         if text:
             self._add(text, min(self._linked, len(text)), words=words)
         self._linked = 0
@@ -251,7 +248,7 @@ class _Walk:
             if not depth:
                 break
             unseen.append(text)
-        self.segments.unseen += len(_folded(unescape("".join(unseen)))[0])
+        self.segments.unseen += len(folded(unescape("".join(unseen)))[0])
         return text
 
     def _in_code(self) -> bool:
@@ -269,7 +266,7 @@ class _Walk:
 
 def _text_length(element: Any) -> int:
     """Characters of an element's text with white space folded; XPath counts them at a third of the speed."""
-    return len(_folded(lxml.etree.tostring(element, encoding="unicode", method="text", with_tail=False))[0])
+    return len(folded(lxml.etree.tostring(element, encoding="unicode", method="text", with_tail=False))[0])
 
 
 def _is_picture(segments: Segments, number: int) -> bool:
@@ -280,40 +277,8 @@ def _is_picture(segments: Segments, number: int) -> bool:
     return "/figure" in inside and MEDIA.keys().isdisjoint(inside[: inside.index("/figure")])
 
 
-def _gap(names: Sequence[str], texts: Sequence[str], number: int, before: str) -> str:
-    """A space where the text of tag `number` begins a word and no white space says so, for a style sheet does.
-
-    `</span><span>` and the like stand within a word only before a small letter or around a single one; of 610 such
-    borders on marked pages whose text tells, two did not part words. `</a><a>` always parts them.
-    """
-    after, tag = texts[number], number
-    if not before[-1].isalnum() or not after[0].isalnum() or len(before) == len(after) == 1:
-        return ""
-    while tag and names[tag][0] != "/" and not texts[tag - 1]:
-        tag -= 1
-    between = names[tag : number + 1]
-    if tag == number or between[0][0] != "/" or not RAISED.isdisjoint(between):
-        return ""
-    return " " if not after[0].islower() or between == ["/a", "a"] else ""
-
-
 def _is_hidden(name: str, said: str) -> bool:
     # React hides what it streams, as S:0, S:1 and so on, until a script moves it into its place.
     if (" hidden=" in said and ' id="S:' not in said) or any(map(HIDDEN.search, STYLE.findall(said))):
         return True
     return ' aria-hidden="true"' in said and name not in BLOCKS and name not in MEDIA
-
-
-def _folded(text: str) -> tuple[str, int]:
-    """White space as a browser shows it, `<br>` as a line's end; and the number of words."""
-    if LINE_BREAK not in text:
-        words = text.split()
-        return " ".join(words), len(words)
-    lines = [line.split() for line in text.split(LINE_BREAK)]
-    return "\n".join(" ".join(words) for words in lines if words), sum(map(len, lines))
-
-
-def _lines(text: str) -> tuple[str, int]:
-    """Lines of `<pre>` as they are, without empty ones around them; and the number of words."""
-    lines = text.replace(LINE_BREAK, "\n").replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rstrip() for line in lines).strip("\n"), sum(len(line.split()) for line in lines)

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.extraction.containers import Containers, containers_of
 from pipeline.extraction.features import PLACE_COLUMNS, prefix, text_features, window_sums
+from pipeline.extraction.image_features import image_features
 from pipeline.extraction.markup import parse
 from pipeline.extraction.salience import (
     MOST_BETWEEN,
@@ -20,7 +21,6 @@ from pipeline.extraction.salience import (
     best_choice,
     chances,
     content_of,
-    image_features,
     networks,
     product,
     whole_tables,

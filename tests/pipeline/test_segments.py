@@ -59,6 +59,10 @@ def test_neighbours_are_words_of_their_own_where_one_word_would_not_go_on(body, 
     assert segments(f"<p>{body}</p>").texts == [text]
 
 
+def test_code_is_as_it_is_written():
+    assert segments("<pre><b>get</b><i>Name</i><b>12</b></pre>").texts == ["getName12"]
+
+
 def test_what_is_never_shown_is_no_segment():
     assert segments("<script>a</script><p hidden>b</p><p style='display : none'>c</p><!--d--><svg>e</svg>f").texts == [
         "f"
