@@ -173,7 +173,7 @@ def prepare(page: Marked) -> Prepared | None:
     html = decode(page.html, None).utf_8
     tree = parse(html)
     head = read_head(tree, page.url)
-    segments, _ = cut(tree)
+    segments, _ = cut(html, tree)
     if not len(segments):
         return None
     containers = containers_of(segments)

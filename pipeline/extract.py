@@ -39,7 +39,7 @@ def extract(
     decoded = decode(html, content_type)
     tree = parse(decoded.utf_8)
     head = read_head(tree, url)
-    segments, taken_out = cut(tree, backgrounds=backgrounds)
+    segments, taken_out = cut(decoded.utf_8, tree, backgrounds=backgrounds)
     containers = containers_of(segments)
     keep = content_of(segments, containers, head.description, url, models).tolist() if len(segments) else []
     blocks, left_out = blocks_of(segments, containers, keep, head.base, head.licences)

@@ -16,6 +16,7 @@ from typing import Any
 
 import lxml.etree
 
+from pipeline.extraction.markup import parse
 from pipeline.extraction.texts import LINE_BREAK, code_lines, folded, gap
 from pipeline.extraction.vocabulary import BLOCKS, INLINE, MEDIA
 
@@ -98,8 +99,8 @@ class Segments:
         return len(self.texts)
 
 
-def cut(root: Any, *, backgrounds: bool = False) -> tuple[Segments, Counter[str]]:
-    """The segments of the page below `root`, and the pictures that went with what was taken out of it.
+def cut(page: bytes | str, root: Any, *, backgrounds: bool = False) -> tuple[Segments, Counter[str]]:
+    """The segments of the `page` that was parsed to `root`, and the pictures that went with what was taken out.
 
     With `backgrounds` an element whose style names a background picture is a medium, in front of what it holds.
     """
@@ -111,24 +112,17 @@ def cut(root: Any, *, backgrounds: bool = False) -> tuple[Segments, Counter[str]
     lxml.etree.strip_elements(root, *NEVER_SHOWN, with_tail=False)
     left_out["navigation"] = sum(1 for element in navigation for _ in element.iter("img"))
     length = sum(map(_text_length, navigation))
-    emptied = list(map(_emptied, navigation))
+    for element in navigation:
+        element.clear(keep_tail=True)
     segments = _walk(root, backgrounds)
     shown = sum(map(len, segments.texts))
     length += shown + segments.unseen + len(segments)  # a space between any two
     if shown < LEAST_OUTSIDE * length:
-        for empty, element in zip(emptied, navigation, strict=True):
-            empty.getparent().replace(empty, element)
+        whole = parse(page)
+        lxml.etree.strip_elements(whole, *NEVER_SHOWN, with_tail=False)
         del left_out["navigation"]
-        return _walk(root, backgrounds, everything=length >= LEAST_HIDDEN), left_out
+        return _walk(whole, backgrounds, everything=length >= LEAST_HIDDEN), left_out
     return segments, left_out
-
-
-def _emptied(element: Any) -> Any:
-    """What stands in the place of the element from now on: one of the same name that holds nothing."""
-    empty = element.makeelement(element.tag)
-    empty.tail = element.tail
-    element.getparent().replace(element, empty)
-    return empty
 
 
 def _walk(root: Any, backgrounds: bool, everything: bool = False) -> Segments:

@@ -23,7 +23,7 @@ BASE = "http://x.org/dir/"
 def blocks(body: str, *, without: tuple[str, ...] = ()) -> tuple[tuple[Block, ...], Counter[str]]:
     """The blocks of a page of which everything is kept but the texts `without`."""
     html = f"<html><body>{body}</body></html>"
-    segments, _ = cut(parse(html))
+    segments, _ = cut(html, parse(html))
     keep = [text not in without for text in segments.texts]
     return blocks_of(segments, containers_of(segments), keep, BASE, {})
 
@@ -201,7 +201,7 @@ def test_text_is_never_lost_doubled_glued_or_reordered(tree):
 def test_a_path_leads_to_an_element_that_holds_the_block(tree):
     html = f"<html><body>{html_of(tree, Counter[str]())}</body></html>"
     root = lxml.html.document_fromstring(html).getroottree()
-    segments, _ = cut(parse(html))
+    segments, _ = cut(html, parse(html))
     for block in blocks_of(segments, containers_of(segments), [True] * len(segments), BASE, {})[0]:
         (element,) = root.xpath(block.path)
         if isinstance(block, TextBlock):

@@ -23,7 +23,7 @@ def blocks(
 ) -> tuple[tuple[Block, ...], Counter[str]]:
     """The blocks of a page of which everything is kept, or what `keep` says."""
     html = f"<html><body>{body}</body></html>"
-    segments, _ = cut(parse(html), backgrounds=backgrounds)
+    segments, _ = cut(html, parse(html), backgrounds=backgrounds)
     kept = [True] * len(segments) if keep is None else keep
     return blocks_of(segments, containers_of(segments), kept, BASE, licences or {})
 

@@ -31,7 +31,7 @@ HTML = "<body><h1>Title</h1><p>Some text.</p><img src=i.png width=640><nav>a</na
 
 
 def read(html: str) -> tuple[Segments, Containers]:
-    segments, _ = cut(parse(html))
+    segments, _ = cut(html, parse(html))
     return segments, containers_of(segments)
 
 

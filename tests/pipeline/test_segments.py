@@ -14,7 +14,7 @@ from pipeline.extraction.vocabulary import CLASSES, CONTAINER_TAGS, MARKS
 
 def segments(body: str, *, backgrounds: bool = False) -> Segments:
     html = f"<html><body>{body}</body></html>"
-    return cut(parse(html), backgrounds=backgrounds)[0]
+    return cut(html, parse(html), backgrounds=backgrounds)[0]
 
 
 def owners(found: Segments) -> list[str]:
@@ -167,7 +167,7 @@ def test_the_nearest_container_of_a_name():
 def test_paths_are_those_of_lxml(tree):
     html = f"<html><body>{_written(tree)}</body></html>"
     root = lxml.html.document_fromstring(html)
-    found, _ = cut(parse(html))
+    found, _ = cut(html, parse(html))
     tags = [number for number, name in enumerate(found.names) if name[0] != "/"]
     elements = list(root.iter())
     for element, path in zip(elements, paths(found, tags).values(), strict=True):

@@ -94,7 +94,7 @@ def test_the_longest_side(address, side):
 def pictures(*addresses: str) -> tuple[list[ImageReference], int]:
     """The pictures of a page that names `addresses`, all of them kept, and how many were repeated."""
     html = "<body>" + "".join(f"<p>text</p><img src='{address}' alt='{address}'>" for address in addresses)
-    segments, _ = cut(parse(html))
+    segments, _ = cut(html, parse(html))
     found, left_out = blocks_of(segments, containers_of(segments), [True] * len(segments), "https://a.com/", {})
     return [block for block in found if isinstance(block, ImageReference)], left_out["repeated"]
 
