@@ -130,6 +130,7 @@ def test_rubbish_between_paragraphs_never_raises(rubbish):
     assert_well_formed(extract(rubbish, URL))
     paragraph = f"<p>{TEXT}</p>".encode()
     assert_well_formed(extract(paragraph + rubbish + paragraph * 2, URL, backgrounds=True))
+    assert_well_formed(extract(b"<nav>a</nav>" + rubbish + paragraph + b"<footer>b</footer>" + rubbish, URL))
 
 
 @pytest.mark.parametrize(
