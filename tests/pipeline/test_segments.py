@@ -49,6 +49,8 @@ def test_linked_characters_are_counted_and_a_hidden_link_upsets_nothing():
         ("<span>re</span><span>install</span>", "reinstall"),
         ("<a href=x>re</a><span>install</span>", "reinstall"),
         ("<a href=x>re</a><a href=y><i></i></a><b>install</b>", "reinstall"),
+        ("<a href=x>ruby</a><a href=y>, python</a>", "ruby, python"),
+        ("<b>re</b>al<i>Time</i>", "realTime"),
         ("i<b>Phone</b> and <b>Better</b>Help", "iPhone and BetterHelp"),
         ("<span>H</span><span>E</span><span>Y</span><span>you</span>", "HEYyou"),
         ("<i>CO</i><sub>2</sub> <i>10</i><sup>6</sup> <sub>1</sub><b>23</b>", "CO2 106 123"),
